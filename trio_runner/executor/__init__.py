@@ -1,0 +1,1 @@
+"""Running tasks: worker processes forked from a zygote, or functions of the embedding application."""

@@ -1,0 +1,1 @@
+"""The requester: submits tasks to a broker and awaits their results."""

@@ -1,0 +1,1 @@
+"""The runner: sessions with brokers, offers, task scopes."""

@@ -1,0 +1,1 @@
+"""What runs in the child process: standard library only, nothing of the package above this folder."""

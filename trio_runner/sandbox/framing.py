@@ -1,0 +1,52 @@
+"""Frames between the runner and a worker: the same few bytes in both directions.
+
+A frame is one byte of kind, eight bytes of length (unsigned, big-endian) and that many bytes of payload.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+
+__all__ = ["HEADER", "FrameKind", "pack_header", "unpack_header"]
+
+HEADER = struct.Struct("!BQ")
+
+
+class FrameKind(enum.IntEnum):
+    """What a frame carries.
+
+    A worker receives one `TASK` and answers with at most one `STARTED`, at most one `APPROVED`, any number of
+    `PRINTED`, and exactly one of `RESULT` and `FAILED`.
+    """
+
+    TASK = 1
+    """Runner to worker: the task's settings, JSON exactly as the broker sent them."""
+    STARTED = 2
+    """The settings were read. JSON object: ``continueOnFail`` (bool), ``workflowId``, ``workflowName``,
+    ``nodeId``, ``nodeName`` (str). Written before any of the person's code runs: it cannot be forged."""
+    APPROVED = 3
+    """The analysis of the code found nothing. The payload is the digest of the code (ASCII). Written before any
+    of the person's code runs, and only if the analysis was not known from an earlier task."""
+    PRINTED = 4
+    """One ``print()``. JSON object: ``params`` (list of str), ``text`` (str)."""
+    RESULT = 5
+    """The JSON of the result."""
+    FAILED = 6
+    """JSON object: ``kind`` (as in `trio_runner.scheduling.outcome.FailureKind`), ``message``, ``description``,
+    ``stack`` (str), ``lineNumber`` (int or null)."""
+
+
+def pack_header(kind: FrameKind, length: int) -> bytes:
+    """Return the nine bytes before a payload of `length` bytes."""
+    return HEADER.pack(kind, length)
+
+
+def unpack_header(header: bytes) -> tuple[FrameKind, int]:
+    """Return kind and payload length of a frame.
+
+    Raises:
+        ValueError: the kind is none of `FrameKind`.
+    """
+    kind, length = HEADER.unpack(header)
+    return FrameKind(kind), length

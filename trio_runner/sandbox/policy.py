@@ -1,0 +1,61 @@
+"""The language-level policy: what the person's code may import and use.
+
+This is compatibility with what n8n's users have configured, and good error messages. The wall is the
+operating system's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+__all__ = ["DEFAULT_BUILTINS_DENY", "Policy"]
+
+# Source: the default of N8N_RUNNERS_BUILTINS_DENY.
+DEFAULT_BUILTINS_DENY = frozenset(
+    "eval exec compile open input breakpoint getattr object type vars setattr delattr hasattr dir memoryview"
+    " __build_class__ globals locals license help credits copyright".split()
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What one runner allows the code of every task it runs.
+
+    Attributes:
+        stdlib_allow: top-level standard-library modules that may be imported; ``{"*"}`` allows all.
+        external_allow: the same for every other top-level module.
+        builtins_deny: builtins that are absent from the person's code.
+        environment: environment variables the person's code sees; the tokens are never among them.
+        max_result: largest result, in bytes of JSON.
+    """
+
+    stdlib_allow: frozenset[str] = frozenset()
+    external_allow: frozenset[str] = frozenset()
+    builtins_deny: frozenset[str] = DEFAULT_BUILTINS_DENY
+    environment: tuple[tuple[str, str], ...] = ()
+    max_result: int = 1024**3
+
+    def to_json(self) -> str:
+        """Write the policy for the zygote."""
+        return json.dumps(
+            {
+                "stdlib_allow": sorted(self.stdlib_allow),
+                "external_allow": sorted(self.external_allow),
+                "builtins_deny": sorted(self.builtins_deny),
+                "environment": list(self.environment),
+                "max_result": self.max_result,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Policy:
+        """Read what `to_json` wrote."""
+        fields = json.loads(text)
+        return cls(
+            stdlib_allow=frozenset(fields["stdlib_allow"]),
+            external_allow=frozenset(fields["external_allow"]),
+            builtins_deny=frozenset(fields["builtins_deny"]),
+            environment=tuple((name, value) for name, value in fields["environment"]),
+            max_result=fields["max_result"],
+        )

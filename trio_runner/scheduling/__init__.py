@@ -1,0 +1,1 @@
+"""Decisions without I/O: offers, admission, task phases, matching, backoff, outcomes. No trio in here."""

@@ -1,0 +1,1 @@
+"""The daemon shell: command line, settings, signals, health endpoint, logs."""

@@ -1,0 +1,1 @@
+"""Connections: typed links over WebSockets, dialling, listening. The only importer of trio_websocket."""

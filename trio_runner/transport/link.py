@@ -1,0 +1,126 @@
+"""The link: one open connection that carries typed messages.
+
+Theory of operation. One writer task owns everything that is sent and is never cancelled in the middle of a
+frame; `Link.send` only queues, so any code, synchronous or in a cancelled scope, may send. The queue has two
+lanes: short answers (accepts, rejections, offers, cancellations) go ahead of messages that carry payloads,
+and within a lane order is kept. One reader task drains the connection always, so that pings are answered
+however busy the owner of the link is. Both tasks live in a nursery of the link's own that outlives its user.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import attrs
+
+from ..protocol import messages as m
+from ..protocol.codec import UnknownMessage
+
+__all__ = ["BULK_MESSAGES", "Link", "LinkSettings", "LinkStatistics", "Malformed"]
+
+MessageT_co = TypeVar("MessageT_co", covariant=True)
+
+BULK_MESSAGES = (
+    m.TaskSettings,
+    m.RpcResponse,
+    m.TaskDataResponse,
+    m.NodeTypes,
+    m.TaskDone,
+    m.TaskErrorReport,
+    m.RpcRequest,
+    m.RequesterTaskSettings,
+    m.RequesterRpcResponse,
+    m.RequesterTaskDataResponse,
+    m.RequesterNodeTypesResponse,
+    m.TaskResult,
+    m.TaskFailure,
+    m.BrokerRpcRequest,
+)
+"""Messages that carry payloads: everything else is sent ahead of them."""
+
+
+@attrs.frozen
+class Malformed:
+    """Something arrived that is not a message. `reason` says what is wrong with it, in wire names."""
+
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class LinkSettings:
+    """Limits of a connection.
+
+    Attributes:
+        max_message: largest message in either direction, bytes; a larger one ends the link (close 1009).
+        connect_timeout: seconds for name resolution, TCP, TLS and the WebSocket handshake together.
+        close_timeout: seconds to write out what is queued and to shake hands at the end.
+        heartbeat: seconds between pings of ours; a ping unanswered when the next is due ends the link.
+            None: never ping.
+        max_queued: bytes that may wait to be written before the peer counts as stuck and the link ends.
+            None: no limit.
+        ca_file: PEM file with certificates to trust instead of the system's store. None: the system's.
+    """
+
+    max_message: int = 1024**3
+    connect_timeout: float = 10.0
+    close_timeout: float = 2.0
+    heartbeat: float | None = 30.0
+    max_queued: int | None = None
+    ca_file: str | None = None
+
+
+@attrs.frozen
+class LinkStatistics:
+    """A snapshot of a link: whole messages and their payload bytes in each direction, and the queue."""
+
+    messages_sent: int
+    messages_received: int
+    bytes_sent: int
+    bytes_received: int
+    queued_messages: int
+    queued_bytes: int
+
+
+class Link(Protocol[MessageT_co]):
+    """One open connection to a peer."""
+
+    @property
+    def peer(self) -> str:
+        """Who is on the other end, for logs: a URL without secrets, or an address."""
+        ...
+
+    def send(self, message: object) -> None:
+        """Queue a message. Never blocks, never fails for a lost connection: `receive` reports the loss.
+
+        Args:
+            message: an instance of a class in `trio_runner.protocol.messages`.
+        """
+        ...
+
+    async def receive(self) -> MessageT_co | UnknownMessage | Malformed:
+        """Return the next message.
+
+        Raises:
+            LinkLost: the connection has ended, and everything that arrived before has been returned.
+
+        Cancellation:
+            Safe: no message is lost.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything queued so far has been written, or the link is lost."""
+        ...
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin to close: what is queued is written first, then the close frame. Never blocks.
+
+        Args:
+            code: WebSocket close code.
+            reason: at most 123 bytes of text for the peer.
+        """
+        ...
+
+    def statistics(self) -> LinkStatistics:
+        """Return a snapshot."""
+        ...
