@@ -26,14 +26,14 @@ class FrameKind(enum.IntEnum):
     """The settings were read. JSON object: ``continueOnFail`` (bool), ``workflowId``, ``workflowName``,
     ``nodeId``, ``nodeName`` (str). Written before any of the person's code runs: it cannot be forged."""
     APPROVED = 3
-    """The analysis of the code found nothing. The payload is the digest of the code (ASCII). Written before any
-    of the person's code runs, and only if the analysis was not known from an earlier task."""
+    """The analysis of the code found nothing. The payload is the digest of the code (ASCII). Written before
+    any of the person's code runs, and only if the analysis was not known from an earlier task."""
     PRINTED = 4
     """One ``print()``. JSON object: ``params`` (list of str), ``text`` (str)."""
     RESULT = 5
     """The JSON of the result."""
     FAILED = 6
-    """JSON object: ``kind`` (as in `trio_runner.scheduling.outcome.FailureKind`), ``message``, ``description``,
+    """JSON object: ``kind`` (`trio_runner.scheduling.outcome.FailureKind`), ``message``, ``description``,
     ``stack`` (str), ``lineNumber`` (int or null)."""
 
 
