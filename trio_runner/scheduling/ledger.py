@@ -197,11 +197,10 @@ class Ledger:
         self._totals.expired += found.offers.drop_expired(now)
         if found.phase is not SessionPhase.REGISTERED:
             return ()
-        free = self._slots - len(self._tasks)
         due = [
             draw_offer(self._policy, task_type, now, self._new_id(), self._random)
             for task_type in found.offers.task_types
-            for _ in range(free - found.offers.count(task_type))
+            for _ in range(self.free - found.offers.count(task_type))
         ]
         for offer in due:
             found.offers.add(offer)
@@ -270,6 +269,16 @@ class Ledger:
         return None if task is None else task.phase
 
     # --- facts --------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> int:
+        """Slots taken, by tasks of sessions that are gone too."""
+        return len(self._tasks)
+
+    @property
+    def free(self) -> int:
+        """Slots that a task could take now."""
+        return self._slots - len(self._tasks)
 
     def statistics(self) -> LedgerStatistics:
         """Return a snapshot."""

@@ -22,12 +22,13 @@ __all__ = [
     "Outcome",
     "TimedOut",
     "WorkerDied",
+    "describe",
     "error_kind",
     "reply",
 ]
 
-FailureKind = Literal["user-code", "policy", "settings", "result"]
-"""Whose fault: the code raised, the policy refused, the settings make no sense, the result is no JSON."""
+FailureKind = Literal["user-code", "policy", "settings", "result", "runner"]
+"""Whose fault: the code raised, the policy refused, the settings make no sense, the result is no JSON, or ours."""
 
 
 @attrs.frozen
@@ -112,7 +113,7 @@ def error_kind(outcome: Outcome) -> str:
 
 def _error(outcome: Failed | TimedOut | Cancelled | WorkerDied) -> dict[str, object]:
     """Return the error object of the wire; keys of its own are copied onto the error a person sees."""
-    message, description = _describe(outcome)
+    message, description = describe(outcome)
     error: dict[str, object] = {"message": message, "description": description, "kind": error_kind(outcome)}
     if isinstance(outcome, Failed):
         if outcome.stack:
@@ -122,8 +123,11 @@ def _error(outcome: Failed | TimedOut | Cancelled | WorkerDied) -> dict[str, obj
     return error
 
 
-def _describe(outcome: Failed | TimedOut | Cancelled | WorkerDied) -> tuple[str, str]:
+def describe(outcome: Outcome) -> tuple[str, str]:
+    """Return message and description of an outcome as a person reads them; both empty for `Completed`."""
     match outcome:
+        case Completed():
+            return "", ""
         case Failed():
             return outcome.message, outcome.description
         case TimedOut(seconds):

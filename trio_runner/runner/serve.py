@@ -1,0 +1,204 @@
+"""The runner: one nursery that supervises a connection per broker, the idle exit and the shutdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import trio
+
+from ..errors import LinkError, LocalProtocolError
+from ..executor.contract import Executor, ExecutorStatistics
+from ..executor.handlers import CombinedExecutor, Handler, HandlerExecutor
+from ..executor.pool import ProcessExecutorConfig, open_process_executor
+from ..scheduling import observer as events
+from ..scheduling.ledger import Ledger
+from ..scheduling.observer import NullObserver, Observer
+from .config import RunnerConfig
+from .connection import keep_connected
+from .shared import Shared
+from .statistics import RunnerPhase, RunnerStatistics
+
+__all__ = ["Runner", "serve_runner"]
+
+# What a `taskdone` holds around the result: type, task id and braces, generously.
+_ENVELOPE = 4096
+
+
+class Runner:
+    """Serves tasks of one or several brokers, at most `RunnerConfig.max_concurrency` at a time.
+
+    Args:
+        config: the settings.
+        handlers: async functions for task types of the embedding application, served beside Python tasks.
+        executor: what runs tasks instead of the built-in worker processes; give `HandlerExecutor` to
+            serve handlers only.
+        observer: who is told what happens.
+
+    Raises:
+        ConfigError: a handler is registered for a task type that is served already.
+    """
+
+    def __init__(
+        self,
+        config: RunnerConfig,
+        *,
+        handlers: Mapping[str, Handler] | None = None,
+        executor: Executor | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.config = config
+        self._handlers = handlers
+        self._given_executor = executor
+        self._observer = observer or NullObserver()
+        self._phase = RunnerPhase.NEW
+        self._ledger = Ledger(
+            config.max_concurrency, policy=config.offers, settings_timeout=config.settings_timeout
+        )
+        self._shared: Shared | None = None
+        self._shutdown = trio.Event()
+        self._registered = trio.Event()
+        self._fatal: LinkError | None = None
+
+    async def run(self, *, task_status: trio.TaskStatus[Runner] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until shut down, idle for too long, or cut off for good.
+
+        Args:
+            task_status: started with the runner itself once a broker has registered it.
+
+        Raises:
+            LinkError: the connection cannot be had again, because there was only a grant token.
+            LocalProtocolError: this runner has run already.
+
+        Cancellation:
+            Stops everything at once: tasks are killed, nothing of them is left. For a graceful end call
+            `shut_down`.
+        """
+        if self._phase is not RunnerPhase.NEW:
+            raise LocalProtocolError("a Runner runs once: make a new one")
+        self._phase = RunnerPhase.SERVING
+        try:
+            async with self._open_executor() as executor:
+                await self._supervise(executor, task_status)
+        finally:
+            self._phase = RunnerPhase.ENDED
+        if self._fatal is not None:
+            raise self._fatal
+
+    def shut_down(self) -> None:
+        """Begin a graceful end: stop offering, let running tasks finish within the grace, kill the rest.
+
+        May be called at any time, from the event loop's thread, more than once; `run` returns when done.
+        """
+        self._shutdown.set()
+
+    def statistics(self) -> RunnerStatistics:
+        """Return a snapshot."""
+        shared = self._shared
+        return RunnerStatistics(
+            phase=self._phase,
+            ledger=self._ledger.statistics(),
+            sessions=tuple(session.statistics() for session in shared.sessions) if shared else (),
+            executor=shared.executor.statistics() if shared else ExecutorStatistics(),
+            outcomes=dict(shared.outcomes) if shared else {},
+        )
+
+    @asynccontextmanager
+    async def _open_executor(self) -> AsyncIterator[Executor]:
+        handlers = [HandlerExecutor(self._handlers)] if self._handlers else []
+        if self._given_executor is not None:
+            yield CombinedExecutor([self._given_executor, *handlers]) if handlers else self._given_executor
+            return
+        config = ProcessExecutorConfig(
+            policy=self.config.policy,
+            workers=self.config.max_concurrency,
+            max_payload=max(1, self.config.link.max_message - _ENVELOPE),
+        )
+        async with open_process_executor(config, observer=self._observer) as processes:
+            yield CombinedExecutor([processes, *handlers]) if handlers else processes
+
+    async def _supervise(self, executor: Executor, task_status: trio.TaskStatus[Runner]) -> None:
+        shared = Shared(self.config, self._ledger, executor, self._observer, self._on_registered)
+        self._shared = shared
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._announce, task_status)
+            nursery.start_soon(self._end_when_idle, shared)
+            for broker in self.config.brokers:
+                nursery.start_soon(self._serve_broker, broker, shared, nursery.cancel_scope)
+            await self._shutdown.wait()
+            await self._drain(shared)
+            nursery.cancel_scope.cancel()
+
+    async def _serve_broker(self, broker: str, shared: Shared, runner_scope: trio.CancelScope) -> None:
+        try:
+            await keep_connected(broker, shared)
+        except LinkError as exc:
+            self._fatal = exc
+            runner_scope.cancel()
+
+    def _on_registered(self) -> None:
+        self._registered.set()
+        if self._shared is not None and math.isinf(self._shared.idle_since):
+            self._shared.idle_since = trio.current_time()
+            self._shared.changed.ring()
+
+    async def _announce(self, task_status: trio.TaskStatus[Runner]) -> None:
+        await self._registered.wait()
+        task_status.started(self)
+
+    async def _end_when_idle(self, shared: Shared) -> None:
+        if self.config.idle_timeout == 0:
+            return
+        while True:
+            deadline = math.inf if self._ledger.held else shared.idle_since + self.config.idle_timeout
+            if trio.current_time() >= deadline:
+                break
+            await shared.changed.wait_until(deadline)
+        self._observer.observe(events.RunnerIdle(self.config.idle_timeout))
+        self.shut_down()
+
+    async def _drain(self, shared: Shared) -> None:
+        """Stop offering, wait for the tasks (by the grace at the latest), close the connections."""
+        self._phase = RunnerPhase.DRAINING
+        self._ledger.drain()
+        self._observer.observe(events.RunnerDraining("", self._ledger.held))
+        deadline = trio.current_time() + self.config.grace
+        for session in shared.sessions:
+            session.end_tasks_by(deadline)
+        while self._ledger.held:
+            await shared.changed.wait_until(math.inf)
+        for session in shared.sessions:
+            session.close()
+        with trio.move_on_after(self.config.link.close_timeout):
+            while shared.sessions:
+                await shared.changed.wait_until(math.inf)
+
+
+async def serve_runner(
+    config: RunnerConfig,
+    *,
+    handlers: Mapping[str, Handler] | None = None,
+    executor: Executor | None = None,
+    observer: Observer | None = None,
+    task_status: trio.TaskStatus[Runner] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve tasks until cancelled, shut down or idle for too long.
+
+    Args:
+        config: the settings.
+        handlers: async functions for task types of the embedding application.
+        executor: what runs tasks instead of the built-in worker processes.
+        observer: who is told what happens.
+        task_status: started with the `Runner` once a broker has registered it; its `Runner.shut_down` ends
+            it gracefully, its `Runner.statistics` tells how it does.
+
+    Raises:
+        LinkError: the connection cannot be had again, because there was only a grant token.
+        ConfigError: a handler is registered for a task type that is served already.
+
+    Cancellation:
+        Stops everything at once; nothing of any task is left.
+    """
+    runner = Runner(config, handlers=handlers, executor=executor, observer=observer)
+    await runner.run(task_status=task_status)

@@ -1,0 +1,75 @@
+"""What all sessions of a runner share: the slots, the executor, and the news that something changed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from ..executor.contract import Executor
+from ..scheduling.ledger import Ledger
+from ..scheduling.observer import Event, Observer
+from .config import RunnerConfig
+from .wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .session import Session
+
+__all__ = ["Shared"]
+
+
+@attrs.define(eq=False)
+class Shared:
+    """The common ground of a runner's sessions.
+
+    Attributes:
+        config: the runner's settings.
+        ledger: the slots, shared by all brokers and task types.
+        executor: what runs the tasks.
+        observer: who is told what happens.
+        on_registered: called whenever a broker has registered the runner.
+        sessions: the connections that are open now, in the order in which they are offered free slots.
+        changed: rung whenever a slot was taken or freed, or a session came or went.
+        outcomes: how many tasks ended in which way.
+        idle_since: when the runner last had a task, or could first have had one; infinite before that.
+    """
+
+    config: RunnerConfig
+    ledger: Ledger
+    executor: Executor
+    observer: Observer
+    on_registered: Callable[[], None]
+    sessions: list[Session] = attrs.field(factory=list)
+    changed: Wakeup = attrs.field(factory=Wakeup)
+    outcomes: Counter[str] = attrs.field(factory=Counter)
+    idle_since: float = math.inf
+
+    def observe(self, event: Event) -> None:
+        """Tell the observer."""
+        self.observer.observe(event)
+
+    def slots_changed(self) -> None:
+        """Offer what is free, in the same instant, and wake who waits for a change.
+
+        The session that took a task last is offered slots last: of several busy brokers each gets its turn.
+        """
+        for session in self.sessions:
+            session.offer_free_slots()
+        self.changed.ring()
+
+    def took_task(self, session: Session) -> None:
+        """Note that a session took a slot: it goes to the end of the line."""
+        self.sessions.remove(session)
+        self.sessions.append(session)
+        self.changed.ring()
+
+    def task_over(self, outcome: str) -> None:
+        """Note that a task has ended and its slot is free."""
+        self.outcomes[outcome] += 1
+        self.idle_since = trio.current_time()
+        self.slots_changed()

@@ -1,0 +1,105 @@
+"""The task scope: one cancel scope, one deadline and one outcome per accepted task."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import trio
+
+from ..executor.contract import Executor, Job, OnEvent
+from ..protocol.raw_json import RawJson
+from ..scheduling.outcome import Cancelled, Failed, Outcome, TimedOut
+
+__all__ = ["NO_SETTINGS", "TaskScope"]
+
+NO_SETTINGS = Failed(
+    "The task's settings did not arrive in time",
+    "The broker announced a task but sent no settings for it; its slot has been freed.",
+    kind="settings",
+)
+"""How an accepted task ends whose settings never come."""
+
+
+@attrs.define(eq=False)
+class TaskScope:
+    """What the runner keeps of one accepted task.
+
+    The object exists from the moment of the accept, so that settings and cancellations find it even before
+    its task has been scheduled. Its cancel scope has one deadline: the earlier of that of the task's phase
+    (first the settings', then the run's) and the end of the grace at shutdown.
+
+    Attributes:
+        task_id: the broker's id of the task.
+        task_type: the type of the offer that was accepted.
+        accepted_at: when the slot was taken, `trio.current_time()`.
+        continue_on_fail: the task's own setting, known once its worker has read the settings.
+    """
+
+    task_id: str
+    task_type: str
+    accepted_at: float
+    _deadline: float
+    continue_on_fail: bool = False
+    _overdue: Outcome = NO_SETTINGS
+    _grace_end: float = math.inf
+    _cancelled: bool = False
+    _settings: RawJson | None = None
+    _settings_arrived: trio.Event = attrs.field(factory=trio.Event)
+    _scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
+
+    def __attrs_post_init__(self) -> None:
+        self._arm()
+
+    def begin(self, settings: RawJson, *, now: float, timeout: float) -> None:
+        """Take the settings: the task runs from here on.
+
+        Args:
+            settings: the task's settings as they arrived.
+            now: `trio.current_time()`.
+            timeout: seconds until the task is stopped.
+        """
+        if self._scope.cancel_called:
+            return  # too late: the end is decided already
+        self._settings = settings
+        self._deadline, self._overdue = now + timeout, TimedOut(timeout)
+        self._arm()
+        self._settings_arrived.set()
+
+    def cancel(self) -> None:
+        """Stop the task because the broker asked for it, whatever it is doing."""
+        self._cancelled = True
+        self._scope.cancel()
+
+    def end_by(self, deadline: float) -> None:
+        """Stop the task at the end of the shutdown's grace unless something else ends it before."""
+        self._grace_end = min(self._grace_end, deadline)
+        self._arm()
+
+    async def run(self, executor: Executor, on_event: OnEvent) -> Outcome:
+        """Wait for the settings, run the task, and say how it ended.
+
+        Args:
+            executor: what runs the task.
+            on_event: passed on to `Executor.run`.
+
+        Cancellation:
+            A cancellation from outside (the connection was lost) stops the task and passes through; those
+            of `cancel`, `end_by` and the deadlines become outcomes. Either way nothing of the task is left.
+        """
+        outcome: Outcome | None = None
+        with self._scope:
+            await self._settings_arrived.wait()
+            assert self._settings is not None
+            job = Job(self.task_id, self.task_type, self._settings)
+            self._settings = None  # the executor's from here on: a payload is not kept twice
+            outcome = await executor.run(job, on_event)
+        # A cancellation that crossed the result wins: the broker has given the task up.
+        if self._cancelled:
+            return Cancelled()
+        if outcome is None:
+            return Cancelled() if self._grace_end < self._deadline else self._overdue
+        return outcome
+
+    def _arm(self) -> None:
+        self._scope.deadline = min(self._deadline, self._grace_end)

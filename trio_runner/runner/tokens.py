@@ -1,0 +1,84 @@
+"""Grant tokens: each opens one connection, so every connection needs a fresh one."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import AuthRejected, LinkLost
+from ..protocol.raw_json import RawJson
+from ..transport.http_client import HttpAnswer, post_json
+from .config import RunnerConfig
+
+__all__ = ["TokenSource"]
+
+
+class TokenSource:
+    """Hands out one unused grant token per call.
+
+    Args:
+        config: the runner's settings; its tokens are read here and nowhere else.
+        broker: base URI of the broker that the tokens are for.
+    """
+
+    def __init__(self, config: RunnerConfig, broker: str) -> None:
+        self._config = config
+        self._url = _auth_url(broker, config.runners_path)
+        self._given = config.grant_token
+
+    @property
+    def renewable(self) -> bool:
+        """Whether another token can be had: if not, a lost connection is the end."""
+        return bool(self._given or self._config.auth_token)
+
+    async def fresh(self) -> str:
+        """Return a token that no connection has used.
+
+        Raises:
+            AuthRejected: the broker does not accept the auth token.
+            LinkLost: the broker cannot be reached or gives no token, or none can be had any more.
+
+        Cancellation:
+            Safe: a token in flight is simply never used.
+        """
+        if self._given:
+            token, self._given = self._given, ""
+            return token
+        if not self._config.auth_token:
+            raise LinkLost("the grant token has been used and there is no auth token to mint another")
+        answer = await post_json(
+            self._url, RawJson.of({"token": self._config.auth_token}), settings=self._config.link
+        )
+        return self._token_in(answer)
+
+    def _token_in(self, answer: HttpAnswer) -> str:
+        if answer.status in (401, 403):
+            raise AuthRejected(
+                f"{self._url} refused the auth token ({answer.status}): the broker has another one",
+                status=answer.status,
+            )
+        if answer.status == 429:
+            raise LinkLost(f"{self._url} is limiting the rate of token requests (429)")
+        if answer.status // 100 != 2:
+            raise LinkLost(f"{self._url} answered {answer.status}: is this the URI of a task broker?")
+        try:
+            token = _token_field(RawJson(answer.body).decode())
+        except ValueError as exc:
+            raise LinkLost(f"{self._url} answered without a grant token: {exc}") from exc
+        return token
+
+
+def _auth_url(broker: str, runners_path: str) -> str:
+    parts = urlsplit(broker)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    return parts._replace(
+        scheme=scheme, path=f"{parts.path.rstrip('/')}/{runners_path.strip('/')}/auth", query="", fragment=""
+    ).geturl()
+
+
+def _token_field(answer: Any) -> str:
+    data = answer.get("data") if isinstance(answer, dict) else None
+    token = data.get("token") if isinstance(data, dict) else None
+    if not isinstance(token, str) or not token:
+        raise ValueError("expected {'data': {'token': …}}")
+    return token
