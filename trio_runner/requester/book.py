@@ -148,7 +148,10 @@ class Book:
         submission.phase = Phase.RUNNING
         submission.task_id = message.task_id
         self._running[message.task_id] = submission
-        settings, submission.settings = submission.settings, RawJson.NULL  # sent once: need not stay in memory
+        settings, submission.settings = (
+            submission.settings,
+            RawJson.NULL,
+        )  # sent once: need not stay in memory
         return (m.RequesterTaskSettings(message.task_id, settings),)
 
     def _expired(self, request_id: str, reason: str) -> None:
@@ -179,7 +182,7 @@ class Book:
         submission.end(
             TaskError(
                 "The runner asked for workflow data, which this requester does not have",
-                description="Such tasks can only be sent by n8n itself; here everything must be in the settings.",
+                description="Only n8n itself can send such tasks; here everything must be in the settings.",
             )
         )
         return (m.RequesterTaskCancel(task_id, _NOT_WANTED),)

@@ -46,8 +46,10 @@ _MESSAGES: tuple[tuple[re.Pattern[str], type[TaskError]], ...] = (
 _EXPIRIES: Mapping[str, tuple[str, str]] = {
     "timeout": (
         "No runner took the task in time",
-        "Either no runner for {task_type!r} tasks is connected to this broker, or all their slots were busy for"
-        " as long as the broker keeps a request. Start a runner, raise its concurrency, or submit less at once.",
+        (
+            "No runner for {task_type!r} tasks is connected to this broker, or all slots were busy for too long."
+            " Start a runner, raise its concurrency, or submit less at once."
+        ),
     ),
     "no-runner": (
         "No runner takes {task_type!r} tasks",

@@ -48,7 +48,7 @@ def raw_settings(settings: object) -> RawJson:
 
 
 def as_item(value: object) -> object:
-    """Return `value` as an item: unchanged if it is one (an object whose ``json`` is an object), else wrapped."""
+    """Return `value` as an item: as it is if it is one (its ``json`` is an object), else wrapped."""
     if isinstance(value, Mapping) and isinstance(value.get("json"), Mapping):
         return value
     return {"json": value}

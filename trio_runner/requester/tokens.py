@@ -50,7 +50,9 @@ def _check_status(url: str, answer: HttpAnswer) -> None:
             status=status,
         )
     if status == 404:
-        raise LinkLost(f"{url} does not exist (404): is this a broker that serves requesters? n8n's own does not")
+        raise LinkLost(
+            f"{url} does not exist (404): is this a broker that serves requesters? n8n's own does not"
+        )
     if status == 429:
         raise LinkLost(f"{url} limits the rate of connections (429): try again in a second")
     if status // 100 != 2:
