@@ -1,0 +1,176 @@
+"""What every implementation of `Link` has in common: its queues, its limits and how it ends.
+
+An implementation moves bytes: it takes messages from the outbox when `_wake` says that there is something to
+do, hands whole incoming texts to `_arrived`, and calls `_end` once when the connection is over.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections import deque
+from typing import Generic, TypeVar
+
+import trio
+
+from ..errors import LinkLost, LocalProtocolError, RemoteProtocolError
+from ..protocol.codec import Codec, UnknownMessage, encode
+from .link import LinkSettings, LinkStatistics, Malformed
+from .outbox import Outbox
+
+__all__ = ["QueuedLink"]
+
+MessageT = TypeVar("MessageT")
+
+_CLOSE_CODES_NOT_SENT = (1004, 1005, 1006, 1015)
+"""Close codes that no close frame may carry. Source: RFC 6455, section 7.4.1."""
+
+
+class QueuedLink(abc.ABC, Generic[MessageT]):
+    """A link whose `send` queues and whose `receive` takes from a queue.
+
+    Args:
+        codec: decodes what arrives.
+        settings: limits of the connection.
+        peer: who is on the other end, for logs and error messages.
+    """
+
+    def __init__(self, codec: Codec[MessageT], settings: LinkSettings, peer: str) -> None:
+        self._codec = codec
+        self._settings = settings
+        self._peer = peer
+        self._outbox = Outbox()
+        self._inbox: deque[MessageT | UnknownMessage | Malformed] = deque()
+        self._closing: tuple[int, str] | None = None
+        self._ended: str | None = None
+        self._receivers = trio.lowlevel.ParkingLot()
+        self._flushers = trio.lowlevel.ParkingLot()
+        self._messages_sent = self._messages_received = 0
+        self._bytes_sent = self._bytes_received = 0
+
+    @property
+    def peer(self) -> str:
+        """Who is on the other end, for logs: a URL without secrets, or an address."""
+        return self._peer
+
+    def send(self, message: object) -> None:
+        """Queue a message. Never blocks, never fails for a lost connection: `receive` reports the loss.
+
+        Args:
+            message: an instance of a class in `trio_runner.protocol.messages`.
+
+        Raises:
+            LocalProtocolError: the message is larger than `LinkSettings.max_message`. It is not queued and
+                the connection lives on.
+        """
+        if self._closing is not None or self._ended is not None:
+            return
+        payload = encode(message)
+        limit = self._settings.max_message
+        if len(payload) > limit:
+            raise LocalProtocolError(
+                f"{type(message).__name__} of {len(payload)} bytes is larger than the limit of {limit} bytes"
+                " and was not sent; send less, or raise the largest payload on both sides"
+            )
+        max_queued = self._settings.max_queued
+        if max_queued is not None and self._outbox.size >= max_queued:
+            self._break(
+                f"{self._peer} does not read: {self._outbox.size} bytes wait to be sent,"
+                f" the limit is {max_queued}; connection closed"
+            )
+            return
+        self._outbox.put(message, payload)
+        self._wake()
+
+    async def receive(self) -> MessageT | UnknownMessage | Malformed:
+        """Return the next message.
+
+        Raises:
+            LinkLost: the connection has ended, and everything that arrived before has been returned.
+
+        Cancellation:
+            Safe: no message is lost.
+        """
+        await trio.lowlevel.checkpoint()
+        while not self._inbox:
+            if self._ended is not None:
+                raise LinkLost(self._ended)
+            await self._receivers.park()
+        return self._inbox.popleft()
+
+    async def flush(self) -> None:
+        """Wait until everything queued so far has been written, or the link is lost.
+
+        Cancellation:
+            Safe: it only stops waiting.
+        """
+        await trio.lowlevel.checkpoint()
+        queued = self._outbox.count
+        while self._outbox.oldest() < queued:
+            await self._flushers.park()
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Begin to close: what is queued is written first, then the close frame. Never blocks.
+
+        Only the first call counts. From here on `send` queues nothing.
+
+        Args:
+            code: WebSocket close code.
+            reason: at most 123 bytes of text for the peer; more is cut.
+
+        Raises:
+            ValueError: no close frame may carry this code.
+        """
+        if not 1000 <= code <= 4999 or code in _CLOSE_CODES_NOT_SENT:
+            raise ValueError(f"{code} is no WebSocket close code to send; use 1000, 1001 or 4000 to 4999")
+        if self._closing is None and self._ended is None:
+            self._closing = (code, reason)
+            self._wake()
+
+    def statistics(self) -> LinkStatistics:
+        """Return a snapshot."""
+        return LinkStatistics(
+            messages_sent=self._messages_sent,
+            messages_received=self._messages_received,
+            bytes_sent=self._bytes_sent,
+            bytes_received=self._bytes_received,
+            queued_messages=self._outbox.messages,
+            queued_bytes=self._outbox.size,
+        )
+
+    # --- for implementations ------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _wake(self) -> None:
+        """There is something to write, or the link begins to close."""
+
+    @abc.abstractmethod
+    def _break(self, reason: str) -> None:
+        """End the connection at once; `receive` is to raise `LinkLost` with `reason`."""
+
+    def _arrived(self, payload: bytes) -> None:
+        """Decode one whole text and hand it to the owner."""
+        self._messages_received += 1
+        self._bytes_received += len(payload)
+        try:
+            self._admit(self._codec.decode(payload))
+        except RemoteProtocolError as exc:
+            self._admit(Malformed(str(exc)))
+
+    def _admit(self, item: MessageT | UnknownMessage | Malformed) -> None:
+        self._inbox.append(item)
+        self._receivers.unpark_all()
+
+    def _written(self) -> None:
+        """Take note that the message taken first from the outbox is written whole."""
+        outgoing = self._outbox.written()
+        self._messages_sent += 1
+        self._bytes_sent += len(outgoing.payload)
+        self._flushers.unpark_all()
+
+    def _end(self, reason: str) -> None:
+        """The connection is over. Only the first reason counts."""
+        if self._ended is None:
+            self._ended = reason
+        self._outbox.clear()
+        self._receivers.unpark_all()
+        self._flushers.unpark_all()
