@@ -47,7 +47,7 @@ _EXPIRIES: Mapping[str, tuple[str, str]] = {
     "timeout": (
         "No runner took the task in time",
         (
-            "No runner for {task_type!r} tasks is connected to this broker, or all slots were busy for too long."
+            "No runner for {task_type!r} tasks is connected to this broker, or all slots were busy too long."
             " Start a runner, raise its concurrency, or submit less at once."
         ),
     ),

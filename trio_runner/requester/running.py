@@ -13,7 +13,7 @@ from ..protocol.raw_json import RawJson
 from .book import Phase, Submission
 from .output import Output
 
-__all__ = ["RunningTask"]
+__all__ = ["Phase", "RunningTask"]
 
 
 class RunningTask:

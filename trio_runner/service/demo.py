@@ -27,7 +27,7 @@ def demo_command(slots: int) -> None:
     fail and cancels another, shows what came of each, and leaves nothing running. Needs no set-up and no
     network. Exits 0 if every answer was right.
     """
-    from .demo_run import run_demo  # noqa: PLC0415 - heavy: only for a command that runs
+    from .demo_run import run_demo  # trio and the rest: only for a command that runs
 
     try:
         sys.exit(run_demo(slots))

@@ -1,4 +1,4 @@
-"""Reading the items of a task from JSON, JSON Lines or CSV, and saying in one line what is wrong with them."""
+"""Reading the items of a task from JSON, JSON Lines or CSV; what is wrong with them is said in one line."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def _parse_json(text: str, name: str) -> list[Any]:
         value = _load(text)
     except json.JSONDecodeError as exc:
         hint = "; is it JSON Lines? (--items-format jsonl)" if exc.msg == "Extra data" else ""
-        raise ConfigError(f"{name}, line {exc.lineno}, column {exc.colno}: is not JSON: {exc.msg}{hint}") from exc
+        raise ConfigError(
+            f"{name}, line {exc.lineno}, column {exc.colno}: is not JSON: {exc.msg}{hint}"
+        ) from exc
     except (ValueError, RecursionError) as exc:
         raise ConfigError(f"{name}: is not JSON: {_reason(exc)}") from exc
     if isinstance(value, list):
@@ -191,5 +193,7 @@ def _header(fields: list[str], name: str) -> list[str]:
 
 def _row(header: list[str], row: list[str], name: str, line: int) -> dict[str, str | None]:
     if len(row) > len(header):
-        raise ConfigError(f"{name}, line {line}: {len(row)} values for the {len(header)} columns of the header")
+        raise ConfigError(
+            f"{name}, line {line}: {len(row)} values for the {len(header)} columns of the header"
+        )
     return dict(zip(header, [*row, *[None] * (len(header) - len(row))], strict=True))
