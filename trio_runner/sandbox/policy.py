@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
-__all__ = ["DEFAULT_BUILTINS_DENY", "Policy"]
+__all__ = ["DEFAULT_BUILTINS_DENY", "Policy", "SecurityViolation", "is_standard_library"]
 
 # Source: the default of N8N_RUNNERS_BUILTINS_DENY.
 DEFAULT_BUILTINS_DENY = frozenset(
     "eval exec compile open input breakpoint getattr object type vars setattr delattr hasattr dir memoryview"
     " __build_class__ globals locals license help credits copyright".split()
 )
+
+_STANDARD_LIBRARY = sys.stdlib_module_names | frozenset(sys.builtin_module_names)
+
+
+class SecurityViolation(Exception):
+    """Raised inside the person's code when it does at run time what the policy refuses."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,29 @@ class Policy:
     builtins_deny: frozenset[str] = DEFAULT_BUILTINS_DENY
     environment: tuple[tuple[str, str], ...] = ()
     max_result: int = 1024**3
+
+    @property
+    def checks_code(self) -> bool:
+        """Whether code is analysed before it runs: not when both allow-lists allow everything."""
+        return "*" not in self.stdlib_allow or "*" not in self.external_allow
+
+    def import_fault(self, path: str) -> str | None:
+        """Return why the module `path` may not be imported, or None if it may.
+
+        Args:
+            path: dotted name as it stands in the code; its first part is what the allow-lists name.
+        """
+        top = path.partition(".")[0]
+        standard = is_standard_library(top)
+        allowed = self.stdlib_allow if standard else self.external_allow
+        if "*" in allowed or top in allowed or top == "__future__":
+            return None
+        names = ", ".join(sorted(allowed)) or "none"
+        if standard:
+            return (
+                f"Import of standard library module '{path}' is disallowed. Allowed stdlib modules: {names}"
+            )
+        return f"Import of external package '{path}' is disallowed. Allowed external packages: {names}"
 
     def to_json(self) -> str:
         """Write the policy for the zygote."""
@@ -59,3 +89,8 @@ class Policy:
             environment=tuple((name, value) for name, value in fields["environment"]),
             max_result=fields["max_result"],
         )
+
+
+def is_standard_library(top: str) -> bool:
+    """Whether a top-level module belongs to Python itself."""
+    return top in _STANDARD_LIBRARY

@@ -1,0 +1,65 @@
+"""``__import__`` as the person's code has it: the allow-lists again, at the moment of the import.
+
+Only the person's own import statements come through here. What a library imports for itself uses the library's
+own builtins, so an allowed package may always import what it needs.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+
+from .analysis import RELATIVE_IMPORT, leaked_module
+from .policy import Policy, SecurityViolation
+
+__all__ = ["guarded_import"]
+
+_import = builtins.__import__
+
+
+def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Callable[..., ModuleType]:
+    """Return the ``__import__`` for one policy.
+
+    Args:
+        policy: whose allow-lists count.
+        visible_builtins: what ``import builtins`` is to show, where that module is allowed.
+    """
+
+    def __import__(  # noqa: N807 a traceback shows the name
+        name: str,
+        globals: Mapping[str, object] | None = None,  # noqa: A002 the names are the real one's
+        locals: Mapping[str, object] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        if level:
+            raise SecurityViolation(RELATIVE_IMPORT)
+        if not isinstance(name, str):
+            raise TypeError(f"module name must be a string, not {type(name).__name__}")
+        path = str.__str__(name)
+        if why := policy.import_fault(path):
+            raise SecurityViolation(why)
+        if path == "builtins" and policy.builtins_deny:
+            return _view_of_builtins(visible_builtins)
+        module = _import(path, None, None, fromlist or (), 0)
+        _check_leaks(path, fromlist or (), policy)
+        return module
+
+    return __import__
+
+
+def _check_leaks(path: str, names: Sequence[str], policy: Policy) -> None:
+    """Refuse ``from json import codecs`` where ``codecs`` itself may not be imported."""
+    module = sys.modules.get(path)
+    for name in names if module is not None else ():
+        if leak := leaked_module(module, name, policy):
+            raise SecurityViolation(str(policy.import_fault(leak)))
+
+
+def _view_of_builtins(visible: Mapping[str, object]) -> ModuleType:
+    """Return a module that stands for `builtins` without the denied ones."""
+    view = ModuleType("builtins", builtins.__doc__)
+    vars(view).update(visible)
+    return view

@@ -1,0 +1,137 @@
+"""From the text of a task's code to something that can be called.
+
+The code is the body of a function. It is parsed as it stands, and its statements are put into a function in the
+syntax tree, not in the text, so that every line number and every multi-line string stays the person's own.
+
+* ``from __future__ import …`` moves in front of the function, where Python wants it.
+* ``_items``, ``_query`` and ``_item`` are globals which the body may also assign, as if they were its own names.
+* ``yield`` in the body itself is refused: it would turn the result into an unread generator. ``await`` is a
+  syntax error, as in any function that is not async.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import re
+import warnings
+from collections.abc import Mapping
+from types import CodeType
+
+from .format_guard import guard_formats
+from .report import CODE_NAME, Failure, TaskFailed
+from .text import cut, source_lines
+
+__all__ = ["call_program", "compile_program", "parse_code"]
+
+_INPUTS = ("_items", "_query", "_item")
+_LINE_LIMIT = 200
+
+
+def parse_code(code: str) -> ast.Module:
+    """Parse a task's code, and register it for tracebacks.
+
+    Raises:
+        TaskFailed: it is not Python; with the line and what is wrong there.
+    """
+    text = code.removeprefix("\ufeff")
+    lines = source_lines(text)
+    linecache.cache[CODE_NAME] = (len(text), None, [f"{line}\n" for line in lines], CODE_NAME)
+    if bad := re.search("[\0\ud800-\udfff]", text):
+        what = "a null byte" if bad[0] == "\0" else f"half of a surrogate pair (\\u{ord(bad[0]):04x})"
+        raise _refusal(f"source code contains {what}", lines, len(source_lines(text[: bad.start()])))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text, CODE_NAME)
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise _not_python(error, lines) from None
+
+
+def compile_program(tree: ast.Module, code: str, *, guarded: bool) -> CodeType:
+    """Compile a task's code into a module whose execution defines the function to call.
+
+    Args:
+        tree: the parsed code; it is taken apart.
+        code: its text, for error messages.
+        guarded: whether `str.format` is to be checked at run time.
+
+    Raises:
+        TaskFailed: Python refuses the code after all, such as ``break`` outside a loop.
+    """
+    lines = source_lines(code)
+    if (found := _own_yield(tree)) is not None:
+        raise _refusal("'yield' outside a function of its own: build a list and return it", lines, found)
+    try:
+        if guarded:
+            guard_formats(tree)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compile(_as_function(tree), CODE_NAME, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise _not_python(error, lines) from None
+
+
+def call_program(program: CodeType, builtins: dict[str, object], inputs: Mapping[str, object]) -> object:
+    """Run the code once, in a namespace of its own, and return what it returns."""
+    namespace: dict[str, object] = {"__name__": "__main__", "__builtins__": builtins, **inputs}
+    exec(program, namespace)
+    function = namespace.pop(CODE_NAME)
+    return function()  # type: ignore[operator]
+
+
+def _as_function(tree: ast.Module) -> ast.Module:
+    module = ast.parse("def code(): pass")
+    function = module.body[0]
+    assert isinstance(function, ast.FunctionDef)
+    future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    typed = {
+        node.target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    rebindable = ast.Global(names=[name for name in _INPUTS if name not in typed], lineno=1, col_offset=0)
+    function.name = CODE_NAME
+    if body := [node for node in tree.body if node not in future]:
+        function.body = body
+    if rebindable.names:
+        function.body = [rebindable, *function.body]
+    module.body = [*future, function]
+    return ast.fix_missing_locations(module)
+
+
+def _own_yield(tree: ast.Module) -> int | None:
+    """Return the line of the first ``yield`` that belongs to the body itself, not to a function inside it."""
+    inner = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef | ast.GeneratorExp
+    waiting: list[ast.AST] = list(reversed(tree.body))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Yield | ast.YieldFrom):
+            return node.lineno
+        if not isinstance(node, inner):
+            waiting += reversed(list(ast.iter_child_nodes(node)))
+    return None
+
+
+def _not_python(error: BaseException, lines: list[str]) -> TaskFailed:
+    if isinstance(error, SyntaxError) and error.msg:
+        return _refusal(error.msg, lines, error.lineno, error.offset, type(error).__name__)
+    if isinstance(error, SyntaxError | ValueError):
+        return _refusal(str(error) or "invalid syntax", lines, None)
+    return _refusal("the code is nested too deeply for Python", lines, None)
+
+
+def _refusal(
+    what: str, lines: list[str], line: int | None, offset: int | None = None, name: str = "SyntaxError"
+) -> TaskFailed:
+    if line is None or not 1 <= line <= len(lines):
+        return TaskFailed(Failure(kind="user-code", message=what, description=name))
+    text = lines[line - 1]
+    shown = text.lstrip()
+    description = f"{name} in line {line}:\n    {cut(shown, _LINE_LIMIT)}"
+    column = (offset or 0) - 1 - (len(text) - len(shown))
+    if offset and 0 <= column <= _LINE_LIMIT:
+        description += f"\n    {' ' * column}^"
+    return TaskFailed(
+        Failure(kind="user-code", message=f"{what} (line {line})", description=description, line_number=line)
+    )

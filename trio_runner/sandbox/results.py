@@ -1,0 +1,125 @@
+"""The result of a task as JSON, or a clear word about what in it is no JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+from .report import Failure, TaskFailed
+from .text import cut, type_name
+
+__all__ = ["encode_result"]
+
+# Values looked at when searching for the place of a fault; beyond, the place stays unnamed.
+_SEARCH_LIMIT = 1_000_000
+_PATH_LIMIT = 300
+
+
+class _Unreadable(Exception):
+    """``str()`` of a value in the result raised."""
+
+
+def encode_result(value: object, limit: int) -> bytes:
+    """Write a result as JSON; what JSON does not know is written as ``str(value)``.
+
+    Args:
+        value: what the code returned.
+        limit: the largest number of bytes.
+
+    Raises:
+        TaskFailed: it is no JSON even so, or too large; says where and what to do.
+    """
+    try:
+        text = json.dumps(value, default=_as_text, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except _Unreadable as error:
+        raise _refusal(str(error), "Return values that JSON knows, or that str() can write.") from None
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise _explained(value, error) from None
+    # Half a surrogate pair has no UTF-8; `backslashreplace` writes it as its JSON escape.
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) > limit:
+        raise _refusal(
+            f"The result is too large: {len(data)} bytes of JSON, and at most {limit} are allowed",
+            "Return less, for example by splitting the items over several tasks, or raise N8N_RUNNERS_MAX_PAYLOAD.",
+        )
+    return data
+
+
+def _as_text(value: object) -> str:
+    try:
+        return str(value)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 `__str__` is the person's own code
+        raise _Unreadable(
+            f"The result holds a {type_name(value)} that cannot be written: its str() raised {type_name(error)}"
+        ) from None
+
+
+def _explained(value: object, error: Exception) -> TaskFailed:
+    if isinstance(error, RecursionError):
+        return _refusal(
+            "The result is nested too deeply for JSON",
+            "Return a flatter structure, a list instead of a chain.",
+        )
+    try:
+        for what, remedy in _faults(value):
+            return _refusal(f"The result is not valid JSON: {what}", remedy)
+    except RuntimeError:
+        pass  # Something still changes the value while it is being read; the first error says so too.
+    return _refusal(
+        f"The result is not valid JSON: {error}", "Return lists, dicts, text, numbers, booleans and None."
+    )
+
+
+def _faults(root: object) -> Iterator[tuple[str, str]]:
+    """Yield what JSON cannot hold, with its path, in reading order."""
+    above: set[int] = set()
+    waiting: list[tuple[str, object, bool]] = [("result", root, False)]
+    for _count in range(_SEARCH_LIMIT):
+        if not waiting:
+            return
+        path, value, leaving = waiting.pop()
+        if leaving:
+            above.discard(id(value))
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield (
+                f"{path} is {float(value)}",
+                "JSON has no NaN and no Infinity: replace it, for example by None.",
+            )
+        elif isinstance(value, dict | list | tuple):
+            if id(value) in above:
+                yield f"{path} is circular: it contains itself", "Return a copy without the reference back."
+                return
+            above.add(id(value))
+            waiting.append((path, value, True))
+            yield from _bad_keys(path, value)
+            waiting += reversed([(f"{path}{step}", child, False) for step, child in _children(value)])
+
+
+def _children(
+    value: dict[object, object] | list[object] | tuple[object, ...],
+) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, child in value.items():
+            plain = isinstance(key, str) and key.isidentifier()
+            yield (cut(f".{key}" if plain else f"[{key!r}]", _PATH_LIMIT), child)
+    else:
+        for index, child in enumerate(value):
+            yield f"[{index}]", child
+
+
+def _bad_keys(path: str, value: object) -> Iterator[tuple[str, str]]:
+    for key in value if isinstance(value, dict) else ():
+        if isinstance(key, float) and not math.isfinite(key):
+            yield f"{path} has the key {float(key)}", "JSON has no NaN and no Infinity."
+        elif not isinstance(key, str | int | float | None):
+            yield (
+                f"{path} has a key of type {type_name(key)}",
+                "JSON keys are text: use str(key), or return a list of pairs.",
+            )
+
+
+def _refusal(message: str, remedy: str) -> TaskFailed:
+    return TaskFailed(Failure(kind="result", message=message, description=remedy))

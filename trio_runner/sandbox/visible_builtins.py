@@ -1,0 +1,40 @@
+"""The builtins of the person's code: all but the denied ones, with our own ``print`` and ``__import__``."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+
+from .format_guard import GUARD_NAMES
+from .import_guard import guarded_import
+from .policy import Policy
+
+__all__ = ["denied_builtin_hint", "visible_builtins"]
+
+
+def visible_builtins(policy: Policy, print_: Callable[..., None]) -> dict[str, object]:
+    """Return the ``__builtins__`` of a task's namespace.
+
+    Args:
+        policy: whose deny list counts; a denied ``print`` or ``__import__`` is absent like any other.
+        print_: what ``print`` is to be.
+    """
+    visible: dict[str, object] = dict(vars(builtins))
+    visible["print"] = print_
+    visible["__import__"] = guarded_import(policy, visible)
+    for name in policy.builtins_deny:
+        visible.pop(name, None)
+    visible.update(GUARD_NAMES)
+    return visible
+
+
+def denied_builtin_hint(error: BaseException, policy: Policy) -> str:
+    """Return why a name is missing if a denied builtin is the reason, else an empty string."""
+    name = None
+    if isinstance(error, NameError):
+        name = error.name or ("__build_class__" if error.args == ("__build_class__ not found",) else None)
+    elif isinstance(error, ImportError) and error.args == ("__import__ not found",):
+        name = "__import__"
+    if name not in policy.builtins_deny:
+        return ""
+    return f"The builtin '{name}' is denied to tasks. N8N_RUNNERS_BUILTINS_DENY of the runner lists what is."
