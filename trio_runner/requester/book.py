@@ -20,7 +20,7 @@ from ..protocol.raw_json import RawJson
 from .failures import request_expired, task_error
 from .output import Output
 
-__all__ = ["Book", "Phase", "Submission"]
+__all__ = ["Book", "Phase", "Reply", "Submission"]
 
 _PRINT_CALL = "logNodeOutput"
 _NOT_WANTED = "The requester no longer waits for this task"
@@ -130,6 +130,15 @@ class Book:
             case m.TaskDataQuery(task_id) | m.NodeTypesQuery(task_id):
                 return self._refuse_query(task_id)
         return ()
+
+    def unsendable(self, reply: Reply, error: Exception) -> tuple[Reply, ...]:
+        """Take note that a message is too large to be sent; returns what to send instead."""
+        if not isinstance(reply, m.RequesterTaskSettings):
+            return ()
+        submission = self._running.pop(reply.task_id, None)
+        if submission is not None:
+            submission.end(error)
+        return (m.RequesterTaskCancel(reply.task_id, str(error)),)
 
     def lose(self, error: LinkLost) -> None:
         """End everything: the connection is gone."""

@@ -9,12 +9,12 @@ from typing import Any
 import attrs
 import trio
 
-from ..errors import LinkLost
+from ..errors import LinkLost, LocalProtocolError
 from ..protocol.codec import UnknownMessage
 from ..protocol.messages import BrokerToRequester
 from ..scheduling.observer import MessageIgnored, Observer
 from ..transport.link import Link, Malformed
-from .book import Book
+from .book import Book, Reply
 from .output import PrintedOutput
 from .running import RunningTask
 from .settings import Items, Mode, python_settings, raw_settings
@@ -114,6 +114,7 @@ class Requester:
             RequestExpired: no runner took it.
             TaskError: the family of all of those; itself, when none of them fits.
             LinkLost: the connection to the broker has ended, now or earlier.
+            LocalProtocolError: the task is larger than `LinkSettings.max_message`.
             TypeError, ValueError: an argument cannot be written as JSON.
 
         Cancellation:
@@ -236,9 +237,12 @@ class Requester:
         finally:
             self._send(self._book.abandon(running.submission))
 
-    def _send(self, replies: tuple[object, ...]) -> None:
+    def _send(self, replies: tuple[Reply, ...]) -> None:
         for reply in replies:
-            self._link.send(reply)
+            try:
+                self._link.send(reply)
+            except LocalProtocolError as exc:
+                self._send(self._book.unsendable(reply, exc))
 
     async def receive_loop(self) -> None:
         """Take in everything the broker sends until the connection ends; for `open_requester`, which runs it.

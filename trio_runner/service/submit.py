@@ -50,8 +50,8 @@ _PARAMS: Mapping[str, list[click.Parameter]] = {
         click.Option(
             ["--items-format"],
             type=click.Choice(["json", "jsonl", "csv"]),
-            help="What the items are. Default: by extension (.json, .jsonl, .ndjson, .csv, .tsv), else JSON or"
-            " JSON Lines, whichever it is.",
+            help="What the items are. Default: by extension (.json, .jsonl, .ndjson, .csv, .tsv), else JSON"
+            " or JSON Lines, whichever it is.",
         ),
         click.Option(
             ["--mode"],
