@@ -43,16 +43,18 @@ def analyse(tree: ast.Module, policy: Policy) -> list[Finding]:
     return _Analysis(tree, policy).findings()
 
 
-def leaked_module(module: ModuleType, name: str, policy: Policy) -> str | None:
+def leaked_module(module: object, name: str, policy: Policy) -> str | None:
     """Return the path of the standard-library module that ``module.name`` is, if the policy refuses it.
 
     Modules keep what they imported as attributes (``json.codecs``); a name that is the module's own submodule
     (``os.path``) is no leak, and between external packages such re-exports are common and honest.
     """
+    if not isinstance(module, ModuleType):
+        return None
     value = vars(module).get(name)
     if not isinstance(value, ModuleType) or f"{module.__name__}.{name}" in sys.modules:
         return None
-    path = getattr(value, "__name__", name)
+    path = value.__name__
     top = path.partition(".")[0]
     if not is_standard_library(top) or top == module.__name__.partition(".")[0]:
         return None
@@ -110,9 +112,9 @@ class _Analysis:
             case ast.Constant(value=str(text)):
                 if denied := denied_in_text(text, key=id(node) in self._keys):
                     yield f"Text that names '{denied}' is disallowed: it reaches into the interpreter."
-            case ast.Attribute(value=value, attr=name) if (module := self._resolve(value)) is not None:
-                if (path := leaked_module(module, name, self._policy)) is not None:
-                    yield str(self._policy.import_fault(path))
+            case ast.Attribute(value=value, attr=name):
+                leak = leaked_module(self._resolve(value), name, self._policy)
+                yield from self._judge_imports([leak] if leak else [])
         yield from self._judge_identifiers(node)
 
     def _judge_imports(self, paths: list[str]) -> Iterator[str]:
@@ -123,7 +125,8 @@ class _Analysis:
     def _judge_from(self, path: str, names: list[str]) -> Iterator[str]:
         if why := self._policy.import_fault(path):
             yield why
-        elif (module := sys.modules.get(path)) is not None:
+        else:
+            module = sys.modules.get(path)
             leaks = [leak for name in names if (leak := leaked_module(module, name, self._policy))]
             yield from self._judge_imports(leaks)
 
@@ -132,10 +135,10 @@ class _Analysis:
             if id(node) not in self._import_calls:
                 yield DYNAMIC_IMPORT
             return
-        attribute = isinstance(node, ast.Attribute | ast.MatchClass)
+        looked_up = isinstance(node, ast.Attribute | ast.MatchClass | ast.alias)
+        what = "attribute" if isinstance(node, ast.Attribute | ast.MatchClass) else "name"
         for name in _identifiers(node):
-            if denied := denied_identifier(name, attribute=attribute):
-                what = "attribute" if attribute else "name"
+            if denied := denied_identifier(name, attribute=looked_up):
                 yield f"Use of the {what} '{denied}' is disallowed: it reaches into the interpreter."
 
     def _resolve(self, node: ast.expr) -> ModuleType | None:

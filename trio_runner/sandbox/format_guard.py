@@ -1,8 +1,8 @@
 """The run-time half of the check on `str.format`: templates that the code computes.
 
-`"{0.__class__}".format(x)` is an attribute access in disguise, and a template put together at run time is out of
-the static check's sight. So every ``….format``, ``….format_map`` and ``….vformat`` in the person's code becomes a
-call of a hidden builtin that looks at the template first and then hands out the very attribute that was asked for.
+``"{0.__class__}".format(x)`` is an attribute access in disguise, and a template put together at run time is
+out of the static check's sight. So every ``….format``, ``….format_map`` and ``….vformat`` in the person's
+code becomes a call of a hidden builtin that looks at the template first, then hands out what was asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["GUARD_NAMES", "guard_formats"]
 def guard_formats(tree: ast.Module) -> None:
     """Rewrite the lookups of formatting methods in a tree, in place.
 
-    Inner nodes come first, and without recursion: a sum of a thousand terms is an honest tree a thousand deep.
+    Inner nodes come first, without recursion: a sum of a thousand terms is an honest tree that deep.
     """
     for node in reversed(list(ast.walk(tree))):
         for field, value in ast.iter_fields(node):

@@ -1,7 +1,7 @@
 """``__import__`` as the person's code has it: the allow-lists again, at the moment of the import.
 
-Only the person's own import statements come through here. What a library imports for itself uses the library's
-own builtins, so an allowed package may always import what it needs.
+Only the person's own import statements come through here. What a library imports for itself uses the
+library's own builtins, so an allowed package may always import what it needs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Ca
         visible_builtins: what ``import builtins`` is to show, where that module is allowed.
     """
 
-    def __import__(  # noqa: N807 a traceback shows the name
+    def import_module(
         name: str,
         globals: Mapping[str, object] | None = None,  # noqa: A002 the names are the real one's
         locals: Mapping[str, object] | None = None,  # noqa: A002
@@ -47,14 +47,13 @@ def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Ca
         _check_leaks(path, fromlist or (), policy)
         return module
 
-    return __import__
+    return import_module
 
 
 def _check_leaks(path: str, names: Sequence[str], policy: Policy) -> None:
     """Refuse ``from json import codecs`` where ``codecs`` itself may not be imported."""
-    module = sys.modules.get(path)
-    for name in names if module is not None else ():
-        if leak := leaked_module(module, name, policy):
+    for name in names:
+        if leak := leaked_module(sys.modules.get(path), name, policy):
             raise SecurityViolation(str(policy.import_fault(leak)))
 
 

@@ -1,10 +1,10 @@
 """From the text of a task's code to something that can be called.
 
-The code is the body of a function. It is parsed as it stands, and its statements are put into a function in the
-syntax tree, not in the text, so that every line number and every multi-line string stays the person's own.
+The code is the body of a function. It is parsed as it stands, and its statements are put into a function in
+the syntax tree, not in the text: every line number and every multi-line string stays the person's own.
 
 * ``from __future__ import …`` moves in front of the function, where Python wants it.
-* ``_items``, ``_query`` and ``_item`` are globals which the body may also assign, as if they were its own names.
+* ``_items``, ``_query`` and ``_item`` are globals, which the body may assign as if they were its own names.
 * ``yield`` in the body itself is refused: it would turn the result into an unread generator. ``await`` is a
   syntax error, as in any function that is not async.
 """
@@ -12,10 +12,11 @@ syntax tree, not in the text, so that every line number and every multi-line str
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import CodeType
 
 from .format_guard import guard_formats
@@ -34,16 +35,15 @@ def parse_code(code: str) -> ast.Module:
     Raises:
         TaskFailed: it is not Python; with the line and what is wrong there.
     """
-    text = code.removeprefix("\ufeff")
-    lines = source_lines(text)
-    linecache.cache[CODE_NAME] = (len(text), None, [f"{line}\n" for line in lines], CODE_NAME)
-    if bad := re.search("[\0\ud800-\udfff]", text):
+    lines = source_lines(code)
+    linecache.cache[CODE_NAME] = (len(code), None, [f"{line}\n" for line in lines], CODE_NAME)
+    if bad := re.search("[\0\ud800-\udfff]", code):
         what = "a null byte" if bad[0] == "\0" else f"half of a surrogate pair (\\u{ord(bad[0]):04x})"
-        raise _refusal(f"source code contains {what}", lines, len(source_lines(text[: bad.start()])))
+        raise _refusal(f"source code contains {what}", lines, len(source_lines(code[: bad.start()])))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return ast.parse(text, CODE_NAME)
+            return ast.parse(code, CODE_NAME)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise _not_python(error, lines) from None
 
@@ -60,16 +60,18 @@ def compile_program(tree: ast.Module, code: str, *, guarded: bool) -> CodeType:
         TaskFailed: Python refuses the code after all, such as ``break`` outside a loop.
     """
     lines = source_lines(code)
-    if (found := _own_yield(tree)) is not None:
-        raise _refusal("'yield' outside a function of its own: build a list and return it", lines, found)
     try:
         if guarded:
             guard_formats(tree)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return compile(_as_function(tree), CODE_NAME, "exec", dont_inherit=True)
+            program: CodeType = compile(_as_function(tree), CODE_NAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise _not_python(error, lines) from None
+    if any(inner.co_flags & inspect.CO_GENERATOR for inner in _functions_of(program)):
+        what = "'yield' outside a function of its own: build a list and return it"
+        raise _refusal(what, lines, _own_yield(tree))
+    return program
 
 
 def call_program(program: CodeType, builtins: dict[str, object], inputs: Mapping[str, object]) -> object:
@@ -98,6 +100,10 @@ def _as_function(tree: ast.Module) -> ast.Module:
         function.body = [rebindable, *function.body]
     module.body = [*future, function]
     return ast.fix_missing_locations(module)
+
+
+def _functions_of(program: CodeType) -> Iterator[CodeType]:
+    yield from (constant for constant in program.co_consts if isinstance(constant, CodeType))
 
 
 def _own_yield(tree: ast.Module) -> int | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Literal
-
-import dataclasses
 
 from .policy import Policy, SecurityViolation
 from .text import cut, json_bytes, source_lines, text_of, type_name
@@ -109,7 +108,7 @@ def _message(error: BaseException) -> str:
         return cut(f"Process exited with code {text_of(code)}", _MESSAGE_LIMIT)
     try:
         return cut(str(error), _MESSAGE_LIMIT) or type_name(error)
-    except BaseException:  # noqa: BLE001 `__str__` is the person's own code
+    except Exception:  # `__str__` is the person's own code
         return type_name(error)
 
 
@@ -151,7 +150,7 @@ def _line_number(trace: TracebackType | None) -> int | None:
 
 
 def _stack(error: BaseException) -> str:
-    """Return the traceback as Python writes it, chained and grouped exceptions too, without foreign frames."""
+    """Return the traceback as Python writes it, chained and grouped exceptions too, without our frames."""
     try:
         report = traceback.TracebackException(
             type(error), error, error.__traceback__, limit=-_FRAMES, compact=True
@@ -159,7 +158,7 @@ def _stack(error: BaseException) -> str:
         for part in _parts(report):
             part.stack = traceback.StackSummary.from_list(list(_own_frames(part.stack)))
         return _middle_cut("".join(report.format()).rstrip(), _STACK_LIMIT)
-    except BaseException:  # noqa: BLE001 a traceback runs the person's own __str__, __dir__ and the like
+    except Exception:  # a traceback runs the person's own __str__, __dir__ and the like
         return ""
 
 

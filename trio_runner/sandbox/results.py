@@ -14,6 +14,7 @@ __all__ = ["encode_result"]
 # Values looked at when searching for the place of a fault; beyond, the place stays unnamed.
 _SEARCH_LIMIT = 1_000_000
 _PATH_LIMIT = 300
+_NO_NAN = "JSON has no NaN and no Infinity: replace it, for example by None."
 
 
 class _Unreadable(Exception):
@@ -41,7 +42,7 @@ def encode_result(value: object, limit: int) -> bytes:
     if len(data) > limit:
         raise _refusal(
             f"The result is too large: {len(data)} bytes of JSON, and at most {limit} are allowed",
-            "Return less, for example by splitting the items over several tasks, or raise N8N_RUNNERS_MAX_PAYLOAD.",
+            "Return less, split the items over several tasks, or raise N8N_RUNNERS_MAX_PAYLOAD.",
         )
     return data
 
@@ -49,11 +50,10 @@ def encode_result(value: object, limit: int) -> bytes:
 def _as_text(value: object) -> str:
     try:
         return str(value)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 `__str__` is the person's own code
+    except Exception as error:  # `__str__` is the person's own code
         raise _Unreadable(
-            f"The result holds a {type_name(value)} that cannot be written: its str() raised {type_name(error)}"
+            f"The result holds a {type_name(value)} that cannot be written:"
+            f" its str() raised {type_name(error)}"
         ) from None
 
 
@@ -90,7 +90,7 @@ def _faults(root: object) -> Iterator[tuple[str, str]]:
             )
         elif isinstance(value, dict | list | tuple):
             if id(value) in above:
-                yield f"{path} is circular: it contains itself", "Return a copy without the reference back."
+                yield f"{path} is circular, it contains itself", "Return a copy without the reference back."
                 return
             above.add(id(value))
             waiting.append((path, value, True))
@@ -113,7 +113,7 @@ def _children(
 def _bad_keys(path: str, value: object) -> Iterator[tuple[str, str]]:
     for key in value if isinstance(value, dict) else ():
         if isinstance(key, float) and not math.isfinite(key):
-            yield f"{path} has the key {float(key)}", "JSON has no NaN and no Infinity."
+            yield f"{path} has the key {json.dumps(float(key))}", _NO_NAN
         elif not isinstance(key, str | int | float | None):
             yield (
                 f"{path} has a key of type {type_name(key)}",

@@ -11,31 +11,36 @@ __all__ = ["Run"]
 
 
 class Run:
-    """One run of a task's code over its items."""
+    """One run of a task's code over its items.
+
+    Attributes:
+        settings: what the task is.
+    """
 
     def __init__(self, settings: TaskSettings, program: CodeType, builtins: dict[str, object]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._program = program
         self._builtins = builtins
         self._index: int | None = None
 
     @property
     def where(self) -> str:
-        """Which item is being worked on, for the description of a failure; empty in the mode for all items."""
+        """Which item is being worked on, for the description of a failure; empty if all are at once."""
         if self._index is None:
             return ""
-        return f"Item {self._index} (counted from 0) of {len(self._settings.items)}."
+        return f"Item {self._index} (counted from 0) of {len(self.settings.items)}."
 
     def result(self) -> object:
         """Run the code and return the result of the task; whatever the code raises passes through."""
-        if not self._settings.each_item:
-            inputs = {"_items": self._settings.items, "_query": self._settings.query}
+        if not self.settings.each_item:
+            inputs = {"_items": self.settings.items, "_query": self.settings.query}
             return call_program(self._program, self._builtins, inputs)
         output: list[object] = []
-        for self._index, item in enumerate(self._settings.items):
+        for index, item in enumerate(self.settings.items):
+            self._index = index
             value = call_program(self._program, self._builtins, {"_item": item})
             if value is not None:
-                output.append(_as_item(value, self._index))
+                output.append(_as_item(value, index))
         self._index = None
         return output
 

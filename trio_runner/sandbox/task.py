@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Container
 from types import ModuleType
 
-from .analysis import analyse, digest
+from .analysis import Finding, analyse, digest
 from .console import Console
 from .framing import FrameKind
 from .policy import Policy
@@ -22,25 +23,24 @@ from .program import compile_program, parse_code
 from .report import Failure, TaskFailed, failure_of
 from .results import encode_result
 from .run_code import Run
-from .task_settings import TaskSettings, read_object, read_settings, started_payload
+from .task_settings import read_object, read_settings, started_payload
+from .text import type_name
 from .visible_builtins import visible_builtins
 
 __all__ = ["perform", "run_task"]
 
 Send = Callable[[FrameKind, bytes], None]
+Settle = Callable[[], None]
 
 # Bytes set free when the code has failed, so that a task out of memory can still say so.
 _RESERVE = 256 * 1024
+# Findings of the analysis that are listed.
 _FINDINGS = 100
 
+_RECURSION_LIMIT = sys.getrecursionlimit()
 
-def perform(
-    settings: bytes,
-    policy: Policy,
-    send: Send,
-    *,
-    approved: Container[str] = (),
-) -> None:
+
+def perform(settings: bytes, policy: Policy, send: Send, *, approved: Container[str] = ()) -> None:
     """Run one task in this process to its end, and send its frames.
 
     Args:
@@ -50,7 +50,7 @@ def perform(
         approved: digests of code whose analysis is known to be clean.
 
     Raises:
-        OSError: `send` failed. Whatever the task does is not raised, `SystemExit` and `KeyboardInterrupt` included.
+        OSError: `send` failed. Nothing is raised for what the task does, be it `SystemExit`.
     """
     _enter(policy)
     process = os.getpid()
@@ -63,32 +63,30 @@ def run_task(
     send: Send,
     *,
     approved: Container[str] = (),
-    settle: Callable[[], None] = lambda: None,
+    settle: Settle = lambda: None,
 ) -> None:
     """Run one task without changing the process beyond what the code itself does.
 
     Args:
-        settings, policy, send, approved: see `perform`.
+        settings: see `perform`.
+        policy: see `perform`.
+        send: see `perform`.
+        approved: see `perform`.
         settle: called when the person's code has returned or raised, before anything is made of it.
     """
     console = Console(send)
     with console.installed():
         try:
-            kind, payload = FrameKind.RESULT, _result(settings, policy, send, console, approved, settle)
+            run = _prepare(settings, policy, send, console, approved)
+            kind, payload = FrameKind.RESULT, _result(run, policy, console, settle)
         except TaskFailed as failed:
             kind, payload = FrameKind.FAILED, failed.failure.to_json()
         console.close()
     send(kind, payload)
 
 
-def _result(
-    data: bytes,
-    policy: Policy,
-    send: Send,
-    console: Console,
-    approved: Container[str],
-    settle: Callable[[], None],
-) -> bytes:
+def _prepare(data: bytes, policy: Policy, send: Send, console: Console, approved: Container[str]) -> Run:
+    """Do everything that comes before the person's code runs."""
     fields = read_object(data)
     send(FrameKind.STARTED, started_payload(fields))
     settings = read_settings(fields)
@@ -98,14 +96,10 @@ def _result(
             raise TaskFailed(_refused(findings))
         send(FrameKind.APPROVED, name.encode("ascii"))
     program = compile_program(tree, settings.code, guarded=policy.checks_code)
-    del fields, tree
-    run = Run(settings, program, visible_builtins(policy, console.print))
-    return _run(run, settings, policy, console, settle)
+    return Run(settings, program, visible_builtins(policy, console.print))
 
 
-def _run(
-    run: Run, settings: TaskSettings, policy: Policy, console: Console, settle: Callable[[], None]
-) -> bytes:
+def _result(run: Run, policy: Policy, console: Console, settle: Settle) -> bytes:
     reserve = bytearray(_RESERVE)
     try:
         try:
@@ -115,13 +109,22 @@ def _run(
         return encode_result(value, policy.max_result)
     except TaskFailed:
         raise
-    except BaseException as error:  # noqa: BLE001 whatever the person's code raises is the outcome of the task
+    except BaseException as error:  # the boundary of the task: whatever its code raises is its outcome
         del reserve
-        failure = failure_of(error, settings.code, policy, where=run.where, stderr=console.captured_stderr)
-        raise TaskFailed(failure) from None
+        raise TaskFailed(_failure(error, run, policy, console)) from None
 
 
-def _refused(findings: list[tuple[int, str]]) -> Failure:
+def _failure(error: BaseException, run: Run, policy: Policy, console: Console) -> Failure:
+    try:
+        if isinstance(error, MemoryError):
+            traceback.clear_frames(error.__traceback__)
+        return failure_of(error, run.settings.code, policy, where=run.where, stderr=console.captured_stderr)
+    except BaseException as fault:  # still no memory, or an exception whose own methods raise
+        description = f"More cannot be said of it: {type_name(fault)}."
+        return Failure(kind="user-code", message=type_name(error), description=description)
+
+
+def _refused(findings: list[Finding]) -> Failure:
     lines = [f"Line {line}: {why}" for line, why in findings[:_FINDINGS]]
     if len(findings) > _FINDINGS:
         lines.append(f"… and {len(findings) - _FINDINGS} more")
@@ -136,23 +139,35 @@ def _refused(findings: list[tuple[int, str]]) -> Failure:
 def _enter(policy: Policy) -> None:
     """Leave nothing of the process this one was forked from for the code to see."""
     os.environ.clear()
-    with contextlib.suppress(ImportError, AttributeError):
-        sys.modules["posix"].environ.clear()  # The copy of the environment from the start of the process.
+    with contextlib.suppress(KeyError, AttributeError):
+        sys.modules["posix"].environ.clear()  # the copy made when the first process started
     os.environ.update(policy.environment)
     time.tzset()
     sys.modules["__main__"] = ModuleType("__main__")
     sys.argv = [""]
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
-        numpy_random.seed()  # Else every fork of one parent draws the same numbers; `random` sees to itself.
+        numpy_random.seed()  # else all forks of one parent draw the same numbers; `random` sees to itself
 
 
 def _settle(process: int) -> None:
     """Make sure that nothing the code left behind interrupts the report of its end."""
     if os.getpid() != process:
-        os._exit(0 if sys.exc_info()[0] is None else 1)  # A fork of the code's own has come back: not ours.
+        _end_fork()
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     sys.settrace(None)
     sys.setprofile(None)
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+
+
+def _end_fork() -> None:
+    """End a process that the code forked and let run to its end: the task is not its to report."""
+    error = sys.exc_info()[1]
+    status = 0 if error is None else 1
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        traceback.print_exception(error)
+    os._exit(status & 0xFF)
 
 
 def _whole(send: Send) -> Send:

@@ -39,16 +39,18 @@ def read_object(data: bytes) -> dict[str, object]:
     """
     try:
         value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _refusal(f"The task's settings are not readable JSON: {why}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        why = {RecursionError: "nested too deeply", MemoryError: "not enough memory for them"}
+        raise _refusal(
+            f"The task's settings are not readable as JSON: {why.get(type(error), error)}"
+        ) from None
     if not isinstance(value, dict):
         raise _refusal(f"The task's settings must be a JSON object, not {_shown(value)}")
     return value
 
 
 def started_payload(settings: dict[str, object]) -> bytes:
-    """Return the payload of `FrameKind.STARTED`: what the runner itself wants to know, tolerant of any type."""
+    """Return the payload of `FrameKind.STARTED`: what the runner itself wants to know, of any type."""
     payload: dict[str, object] = {"continueOnFail": settings.get("continueOnFail") is True}
     for key in ("workflowId", "workflowName", "nodeId", "nodeName"):
         value = settings.get(key)
@@ -70,6 +72,7 @@ def read_settings(settings: dict[str, object]) -> TaskSettings:
         raise _wrong("nodeMode", '"runOnceForAllItems" or "runOnceForEachItem"', settings)
     if not isinstance(items, list):
         raise _wrong("items", "a list of items", settings)
+    code = code.removeprefix("\ufeff")
     return TaskSettings(code=code, each_item=_MODES[mode], items=items, query=settings.get("query"))
 
 
@@ -79,8 +82,9 @@ def _wrong(key: str, allowed: str, settings: dict[str, object]) -> TaskFailed:
 
 
 def _shown(value: object) -> str:
-    names = {dict: "an object", list: "a list"}
-    return names.get(type(value)) or cut(json.dumps(value, ensure_ascii=False), _SHOWN)
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    return cut(json.dumps(value), _SHOWN)
 
 
 def _refusal(message: str) -> TaskFailed:
