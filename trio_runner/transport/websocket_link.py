@@ -104,7 +104,8 @@ class WebSocketLink(QueuedLink[MessageT]):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
                     await self._converse(nursery, shake_hands)
-                    await self._part()
+                    if self._open or not self._client:
+                        await self._part()
                     nursery.cancel_scope.cancel()
         finally:
             self._end(
