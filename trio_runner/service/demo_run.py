@@ -1,0 +1,122 @@
+"""The demo: a broker, a runner and a requester in one process, started, given work and stopped."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from functools import partial
+
+import trio
+
+from ..broker.config import BrokerConfig
+from ..broker.serve import BrokerHandle, serve_broker
+from ..errors import TrioRunnerError
+from ..requester.client import open_requester
+from ..runner.config import RunnerConfig
+from ..runner.serve import Runner, serve_runner
+from ..sandbox.policy import Policy
+from .demo_data import load_orders
+from .demo_screen import DemoScreen
+from .demo_tasks import MODULES, plain_totals
+from .demo_work import DemoWork
+from .process_tree import Process, descendants, still_alive
+from .terminal import open_console
+
+__all__ = ["run_demo"]
+
+# All of it takes a few seconds on any machine: whoever waits longer looks at a fault, not at work.
+_START_SECONDS = 20
+_WORK_SECONDS = 60
+
+
+def run_demo(slots: int) -> int:
+    """Run the demo and return the exit code of the command: 0 if everything was as it should be.
+
+    Args:
+        slots: tasks that the runner works on at once.
+    """
+    screen = DemoScreen(open_console(sys.stdout))
+    faults: list[str] = []
+    try:
+        return trio.run(_demo, screen, slots)
+    except* TrioRunnerError as group:
+        faults = [str(error) for error in _leaves(group)]
+    except* trio.TooSlowError:
+        faults = [f"it did not start within {_START_SECONDS} s, or not end within {_WORK_SECONDS} s"]
+    for fault in faults:
+        screen.say(f"The demo was stopped: {fault}", "bold red")
+    return 1
+
+
+async def _demo(screen: DemoScreen, slots: int) -> int:
+    started = trio.current_time()
+    work = DemoWork(screen, load_orders())
+    screen.say("trio-runner demo: real work through a broker and a runner on this machine", "bold")
+    screen.say()
+    processes = await _with_services(screen, work, slots)
+    screen.tasks(work.tasks)
+    screen.answer(work.totals)
+    left = still_alive(processes)
+    return _verdict(screen, work, len(processes), len(left), trio.current_time() - started)
+
+
+async def _with_services(screen: DemoScreen, work: DemoWork, slots: int) -> set[Process]:
+    """Start everything, do the work, stop everything; return the processes that there were."""
+    token = secrets.token_urlsafe()
+    async with trio.open_nursery() as services:
+        with trio.fail_after(_START_SECONDS):
+            broker: BrokerHandle = await services.start(serve_broker, BrokerConfig(port=0, auth_token=token))
+        async with trio.open_nursery() as runner_life:
+            config = RunnerConfig(
+                brokers=(broker.url,),
+                auth_token=token,
+                max_concurrency=slots,
+                policy=Policy(stdlib_allow=MODULES),
+            )
+            with trio.fail_after(_START_SECONDS):
+                runner: Runner = await runner_life.start(partial(serve_runner, config, observer=work))
+            screen.facts(_facts(broker, work, slots))
+            async with open_requester(broker.url, auth_token=token, max_in_flight=slots) as requester:
+                with trio.fail_after(_WORK_SECONDS):
+                    await work.do(requester)
+            processes = descendants()
+            runner.shut_down()
+        services.cancel_scope.cancel()
+    return processes
+
+
+def _facts(broker: BrokerHandle, work: DemoWork, slots: int) -> dict[str, str]:
+    return {
+        "Broker": broker.url,
+        "Runner": f"{slots} slots; every task in a process of its own",
+        "Data": f"{work.orders.source}, {len(work.orders.rows):,} rows".replace(",", " "),
+    }
+
+
+def _verdict(screen: DemoScreen, work: DemoWork, processes: int, left: int, seconds: float) -> int:
+    """Say whether everything was as it should be."""
+    unplanned = sum(not task.as_planned for task in work.tasks)
+    right = work.totals == plain_totals(work.orders.rows)
+    screen.say(f"Left out: {work.unusable} rows beyond repair, {work.doubled} that were there twice.")
+    screen.check(
+        right, "The same answer as a plain loop over the rows here.", "A plain loop over the rows differs!"
+    )
+    screen.check(
+        not unplanned,
+        f"All {len(work.tasks)} tasks ended as planned.",
+        f"{unplanned} tasks did not end as planned!",
+    )
+    screen.check(
+        not left,
+        f"Nothing is left of {processes} processes.",
+        f"{left} of {processes} processes are still there!",
+    )
+    screen.say(f"{seconds:.1f} s in all.")
+    return 0 if right and not unplanned and not left else 1
+
+
+def _leaves(group: BaseExceptionGroup[TrioRunnerError]) -> list[TrioRunnerError]:
+    leaves: list[TrioRunnerError] = []
+    for error in group.exceptions:
+        leaves.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return leaves
