@@ -24,7 +24,9 @@ __all__ = ["CALLS", "CALL_LIMIT", "Console", "format_argument"]
 CALLS = 100
 """Calls of ``print()`` that are sent, as many as n8n shows."""
 CALL_LIMIT = 64 * 1024
-"""Characters of one call."""
+"""Characters of one call, fewer if they take more than `FRAME_LIMIT` bytes."""
+FRAME_LIMIT = 120 * 1024
+"""Bytes of one frame; the runner takes no larger ones."""
 STDERR_LIMIT = 16 * 1024
 """Characters kept of the beginning and of the end of stderr, each."""
 
@@ -41,10 +43,10 @@ def format_argument(value: object) -> str:
         return json.dumps(value, default=text_of, ensure_ascii=False)
     except RecursionError:
         return f"[{type_name(value)} nested too deeply]"
-    except ValueError:
-        return f"[Circular {type_name(value)}]"
-    except (TypeError, RuntimeError):
-        return text_of(value)  # keys that JSON does not know
+    except (ValueError, TypeError, RuntimeError) as error:
+        if isinstance(error, ValueError) and "Circular" in str(error):
+            return f"[Circular {type_name(value)}]"
+        return text_of(value)  # keys that JSON does not know, or a number of too many digits
 
 
 class Console:
@@ -138,12 +140,20 @@ class Console:
 
 
 def _frame(params: list[str], text: str) -> bytes:
+    """Return the payload for one call, cut to size. A character may take six bytes, so size is tried out."""
+    limit = CALL_LIMIT
+    while True:
+        frame = json_bytes({"params": _cut_params(params, limit), "text": cut(text, limit)})
+        if len(frame) <= FRAME_LIMIT:
+            return frame
+        limit //= 2
+
+
+def _cut_params(params: list[str], limit: int) -> list[str]:
     bounded: list[str] = []
-    room = CALL_LIMIT
     for param in params:
-        if room <= 0:
-            bounded.append(f"… {len(params) - len(bounded)} more arguments")
-            break
-        bounded.append(cut(param, room))
-        room -= max(len(param), 1)
-    return json_bytes({"params": bounded, "text": cut(text, CALL_LIMIT)})
+        if limit <= 0:
+            return [*bounded, f"… {len(params) - len(bounded)} more arguments"]
+        bounded.append(cut(param, limit))
+        limit -= max(len(param), 1)
+    return bounded

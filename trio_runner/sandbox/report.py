@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Literal
 
-from .policy import Policy, SecurityViolation
+from .policy import Policy, SecurityViolation, is_standard_library
 from .text import cut, json_bytes, source_lines, text_of, type_name
 from .visible_builtins import denied_builtin_hint
 
@@ -21,8 +21,9 @@ CODE_NAME = "<code>"
 
 FailureKind = Literal["user-code", "policy", "settings", "result"]
 
-# Characters. A message is for the eye; what is longer has been put there by mistake.
+# Characters. These texts are for the eye; what is longer has been put there by mistake.
 _MESSAGE_LIMIT = 32 * 1024
+_DESCRIPTION_LIMIT = 64 * 1024
 _LINE_LIMIT = 500
 _STACK_LIMIT = 16 * 1024
 # Frames: a runaway recursion has a thousand or more, all alike.
@@ -54,8 +55,8 @@ class Failure:
         return json_bytes(
             {
                 "kind": self.kind,
-                "message": self.message,
-                "description": self.description,
+                "message": cut(self.message, _MESSAGE_LIMIT),
+                "description": cut(self.description, _DESCRIPTION_LIMIT),
                 "stack": self.stack,
                 "lineNumber": self.line_number,
             }
@@ -105,9 +106,9 @@ def failure_of(
 def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         code = error.code if error.code is not None else 0
-        return cut(f"Process exited with code {text_of(code)}", _MESSAGE_LIMIT)
+        return f"Process exited with code {text_of(code)}"
     try:
-        return cut(str(error), _MESSAGE_LIMIT) or type_name(error)
+        return str(error) or type_name(error)
     except Exception:  # `__str__` is the person's own code
         return type_name(error)
 
@@ -128,7 +129,7 @@ def _hint(error: BaseException, policy: Policy) -> str:
             return f"'{name}' exists in the mode runOnceForAllItems; in this mode the item is '_item'."
         case NameError(name="_item"):
             return "'_item' exists in the mode runOnceForEachItem; in this mode the items are '_items'."
-        case ModuleNotFoundError(name=str(name)) if policy.import_fault(name) is None:
+        case ModuleNotFoundError(name=str(name)) if _is_missing_package(name, policy):
             return f"'{name}' may be imported, but is not installed where the runner's tasks run."
         case MemoryError():
             return "The task needs more memory than it may use: work on fewer items at a time."
@@ -137,6 +138,10 @@ def _hint(error: BaseException, policy: Policy) -> str:
         case AssertionError() if not error.args:
             return "An assertion does not hold."
     return ""
+
+
+def _is_missing_package(name: str, policy: Policy) -> bool:
+    return "." not in name and not is_standard_library(name) and policy.import_fault(name) is None
 
 
 def _line_number(trace: TracebackType | None) -> int | None:
