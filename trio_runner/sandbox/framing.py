@@ -26,8 +26,9 @@ class FrameKind(enum.IntEnum):
     """The settings were read. JSON object: ``continueOnFail`` (bool), ``workflowId``, ``workflowName``,
     ``nodeId``, ``nodeName`` (str). Written before any of the person's code runs: it cannot be forged."""
     APPROVED = 3
-    """The analysis of the code found nothing. The payload is the digest of the code (ASCII). Written before
-    any of the person's code runs, and only if the analysis was not known from an earlier task."""
+    """The analysis of the code found nothing. The payload is the digest of the code (ASCII). Written straight
+    after `STARTED`, before any of the person's code runs, whenever there is an analysis to pass: also when it
+    was known from an earlier task. So it cannot be forged: a runner takes it in this place only."""
     PRINTED = 4
     """One ``print()``. JSON object: ``params`` (list of str), ``text`` (str)."""
     RESULT = 5

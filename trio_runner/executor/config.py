@@ -1,0 +1,53 @@
+"""What a process executor is told."""
+
+from __future__ import annotations
+
+import sys
+
+import attrs
+
+from ..errors import ConfigError
+from ..sandbox.policy import Policy
+
+__all__ = ["ProcessExecutorConfig"]
+
+
+@attrs.frozen(kw_only=True)
+class ProcessExecutorConfig:
+    """Settings of a process executor.
+
+    Attributes:
+        policy: what the code of a task may do.
+        workers: tasks that may run at once, ≥ 1.
+        warm: workers forked ahead of need, ≥ 0; None: as many as `workers`.
+        task_types: the task types to run.
+        max_payload: largest result, bytes of JSON, ≥ 1.
+        python: the interpreter for the workers.
+        start_limit: seconds for the interpreter to start and answer, > 0.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    policy: Policy = attrs.field(factory=Policy)
+    workers: int = 5
+    warm: int | None = None
+    task_types: tuple[str, ...] = ("python",)
+    max_payload: int = 1024**3
+    python: str = sys.executable
+    start_limit: float = 30.0
+
+    def __attrs_post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError(f"workers must be at least 1, not {self.workers}")
+        if self.warm is not None and self.warm < 0:
+            raise ConfigError(f"warm must be at least 0, not {self.warm}")
+        if self.max_payload < 1:
+            raise ConfigError(f"max_payload must be at least 1 byte, not {self.max_payload}")
+        if not self.start_limit > 0:
+            raise ConfigError(f"start_limit must be more than 0 seconds, not {self.start_limit}")
+
+    @property
+    def warm_workers(self) -> int:
+        """How many idle workers to keep."""
+        return self.workers if self.warm is None else self.warm

@@ -1,0 +1,46 @@
+"""What to tell a person whose task's process ended without a result."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from ..scheduling.outcome import WorkerDied
+from .worker import Worker
+
+_SANDBOX = str(Path(__file__).parents[1] / "sandbox")
+_BOOTSTRAP_LINE = '  File "<string>", line 5 in <module>'
+
+__all__ = ["describe_death"]
+
+
+def describe_death(worker: Worker, *, hung_up: bool) -> WorkerDied:
+    """Say how a worker ended that nobody asked to end.
+
+    Args:
+        worker: a worker that has ended.
+        hung_up: the code closed its connection to the runner and was stopped for it.
+    """
+    exit_code = -signal.SIGKILL if worker.exit_code is None else worker.exit_code
+    cause = "The code closed its connection to the runner and was stopped." if hung_up else _cause(exit_code)
+    parts = [worker.epitaph or cause, _own_lines(worker.last_words())]
+    return WorkerDied(exit_code, "\n".join(part for part in parts if part))
+
+
+def _own_lines(words: str) -> str:
+    """Leave out the lines of a crash report that are about the sandbox: the person's code is above them."""
+    lines = words.splitlines()
+    return "\n".join(line for line in lines if _SANDBOX not in line and line != _BOOTSTRAP_LINE)
+
+
+def _cause(exit_code: int) -> str:
+    if exit_code >= 0:
+        return f"The code ended its process with exit status {exit_code} before there was a result."
+    if exit_code == -signal.SIGKILL:
+        return "The process was killed from outside the runner, most likely because memory ran out."
+    try:
+        name = signal.Signals(-exit_code).name
+    except ValueError:
+        name = f"signal {-exit_code}"
+    meaning = signal.strsignal(-exit_code)
+    return f"The process was ended by {name}{f' ({meaning})' if meaning else ''} before there was a result."

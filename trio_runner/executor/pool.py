@@ -1,0 +1,276 @@
+"""Tasks in processes: a pool of single-use workers, forked ahead of need.
+
+Theory of operation. A task takes an idle worker, or a new one if none is idle; another is forked in its
+stead while it runs. A worker runs one task and is killed with all it left behind: in the background once
+the reply is complete, under a shield before `Cancelled` leaves if the task is cancelled. Why a worker ended
+is known because the pool decided it, not guessed from the exit code: `WorkerDied` is what remains.
+
+If the zygote is lost, so are its workers; tasks that run end as `WorkerDied`, tasks that arrive wait for the
+next zygote. One task supervises all of this and nothing of it outlives `open_process_executor`.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from ..errors import ConfigError
+from ..scheduling.backoff import Backoff
+from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer
+from ..scheduling.outcome import Completed, Failed, WorkerDied
+from .config import ProcessExecutorConfig
+from .contract import Executor, ExecutorEvent, ExecutorStatistics, Job, OnEvent
+from .conversation import converse, read_rest
+from .death import describe_death
+from .reply import Approved, Reply
+from .worker import Worker
+from .zygote import Zygote, start_zygote
+
+__all__ = ["ProcessExecutorConfig", "open_process_executor"]
+
+_NOBODY: Observer = NullObserver()
+# Digests of code kept, as many as n8n keeps analyses.
+_APPROVED_KEPT = 500
+# Seconds between the end of a worker's stream and its death, if the stream ended because it dies.
+_HANG_UP_GRACE = 0.5
+
+
+@asynccontextmanager
+async def open_process_executor(
+    config: ProcessExecutorConfig, *, observer: Observer = _NOBODY
+) -> AsyncIterator[Executor]:
+    """Open an executor that runs each task in a process of its own.
+
+    Args:
+        config: policy, sizes and interpreter.
+        observer: told when workers cannot be started or had to be replaced.
+
+    Raises:
+        ConfigError: the interpreter cannot be used. Nothing was left running.
+
+    Cancellation:
+        Kills all tasks. When the context is left, for whatever reason, no process of it is left.
+    """
+    pool = _Pool(config, observer)
+    zygote = await start_zygote(config, pool.on_worker_ended)
+    error: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pool.supervise, zygote)
+            nursery.start_soon(pool.keep_warm)
+            try:
+                yield pool
+            except BaseException as exc:
+                error = exc
+                raise
+            finally:
+                pool.close()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # The nursery is nobody's business but ours: what the caller raised leaves as the caller raised it.
+        if error is None or group.exceptions != (error,):
+            raise
+    if error is not None:
+        raise error
+
+
+class _Pool:
+    """The executor that `open_process_executor` opens."""
+
+    def __init__(self, config: ProcessExecutorConfig, observer: Observer) -> None:
+        self._config = config
+        self._observer = observer
+        self._zygote: Zygote | None = None
+        self._idle: deque[Worker] = deque()
+        self._approved: OrderedDict[str, None] = OrderedDict()
+        self._backoff = Backoff()
+        self._not_before = -float("inf")  # no fork before this time: the last ones failed
+        self._zygote_ready = trio.Event()
+        self._below_target = trio.Event()
+        self._closed = False
+        self._running = 0
+        self._started = 0
+        self._deaths = 0
+
+    # --- the executor ---
+
+    @property
+    def task_types(self) -> tuple[str, ...]:
+        """The task types this executor runs."""
+        return self._config.task_types
+
+    def statistics(self) -> ExecutorStatistics:
+        """Return a snapshot."""
+        return ExecutorStatistics(
+            running=self._running,
+            idle_workers=sum(1 for worker in self._idle if worker.pid is not None),
+            started=self._started,
+            worker_deaths=self._deaths,
+        )
+
+    async def run(self, job: Job, on_event: OnEvent) -> Completed | Failed | WorkerDied:
+        """Run one task in a worker; see `Executor.run`.
+
+        Raises:
+            trio.ClosedResourceError: the executor has been closed.
+        """
+        self._running += 1
+        self._started += 1
+        try:
+            return await self._run(job, on_event)
+        finally:
+            self._running -= 1
+
+    async def _run(self, job: Job, on_event: OnEvent) -> Completed | Failed | WorkerDied:
+        retried = False
+        while True:
+            worker = await self._acquire()
+            reply = Reply(max_result=self._config.max_payload)
+            outcome = await self._run_on(worker, reply, job, on_event)
+            if not isinstance(outcome, WorkerDied):
+                return outcome
+            if reply.started or (retried and not worker.never_lived):
+                self._deaths += 1
+                return outcome
+            # It was gone before it had read its settings: none of the code has run, another may try.
+            retried = retried or not worker.never_lived
+
+    async def _run_on(
+        self, worker: Worker, reply: Reply, job: Job, on_event: OnEvent
+    ) -> Completed | Failed | WorkerDied:
+        def deliver(event: ExecutorEvent | Approved) -> None:
+            if isinstance(event, Approved):
+                self._approve(event.digest)
+            else:
+                on_event(event)
+
+        try:
+            await converse(worker.channel, job.settings.data, reply, deliver)
+            if reply.outcome is None:
+                hung_up = await _wait_for_end(worker)
+                return describe_death(worker, hung_up=hung_up)
+        except BaseException:
+            worker.kill()
+            with trio.CancelScope(shield=True):
+                await (
+                    worker.ended.wait()
+                )  # bounded: a zygote that does not answer is killed, and its workers end
+            read_rest(worker.channel, reply, deliver)
+            raise
+        finally:
+            if reply.started:
+                self._backoff.reset()
+            worker.release()
+        worker.retire()
+        return reply.outcome
+
+    # --- workers ---
+
+    async def _acquire(self) -> Worker:
+        """Return a worker that has not been given a task."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            if self._closed:
+                raise trio.ClosedResourceError("this executor has been closed")
+            worker = self._take_idle() or self._fork()
+            if worker is not None:
+                self._below_target.set()
+                return worker
+            await self._wait_until_forking()
+
+    def _take_idle(self) -> Worker | None:
+        return self._idle.popleft() if self._idle else None
+
+    def _fork(self) -> Worker | None:
+        """Ask for a new worker, unless there is no zygote to ask, or the last forks failed just now."""
+        if self._zygote is None or not self._zygote.alive or trio.current_time() < self._not_before:
+            return None
+        try:
+            return self._zygote.fork()
+        except OSError as exc:
+            self._pause(f"a worker cannot be made: {exc.strerror or exc}")
+            return None
+
+    async def _wait_until_forking(self) -> None:
+        await self._zygote_ready.wait()
+        await trio.sleep_until(self._not_before)
+
+    async def keep_warm(self) -> None:
+        """Keep as many idle workers as the configuration wants, one forked for each that is taken."""
+        while True:
+            await self._below_target.wait()
+            self._below_target = trio.Event()
+            await self._wait_until_forking()
+            while len(self._idle) < self._config.warm_workers and (worker := self._fork()) is not None:
+                self._idle.append(worker)
+
+    def on_worker_ended(self, worker: Worker) -> None:
+        """Take note of a worker's end: nothing to do for one that had a task."""
+        idle = worker in self._idle
+        if idle:
+            self._idle.remove(worker)
+        if (idle or worker.never_lived) and self._zygote is not None and self._zygote.alive:
+            death = describe_death(worker, hung_up=False)
+            self._pause(f"a worker ended without having had a task: {death.description}")
+        if idle:
+            worker.release()
+
+    def _pause(self, why: str) -> None:
+        self._not_before = trio.current_time() + self._backoff.next_delay()
+        self._below_target.set()
+        self._observer.observe(ExecutorTrouble(why))
+
+    def _approve(self, digest: str) -> None:
+        if digest in self._approved:
+            self._approved.move_to_end(digest)
+            return
+        forget = self._approved.popitem(last=False)[0] if len(self._approved) >= _APPROVED_KEPT else None
+        self._approved[digest] = None
+        if self._zygote is not None:
+            self._zygote.approve(digest, forget)
+
+    # --- the zygote ---
+
+    async def supervise(self, zygote: Zygote) -> None:
+        """Keep a zygote, a new one when one is lost. Ends by cancellation, with nothing left of it."""
+        while True:
+            self._zygote = zygote
+            for digest in self._approved:
+                zygote.approve(digest, None)
+            self._zygote_ready.set()
+            self._below_target.set()
+            await zygote.serve()
+            self._zygote = None
+            self._zygote_ready = trio.Event()
+            self._observer.observe(
+                ExecutorTrouble(
+                    f"the process that forks workers was lost ({zygote.lost}); a new one is started"
+                )
+            )
+            zygote = await self._start_again()
+
+    async def _start_again(self) -> Zygote:
+        while True:
+            await trio.sleep(self._backoff.next_delay())
+            try:
+                return await start_zygote(self._config, self.on_worker_ended)
+            except ConfigError as exc:
+                self._observer.observe(ExecutorTrouble(f"workers cannot be started: {exc}"))
+
+    def close(self) -> None:
+        """Refuse further tasks."""
+        self._closed = True
+        self._zygote_ready.set()  # whoever waits for it learns that there will be none
+
+
+async def _wait_for_end(worker: Worker) -> bool:
+    """Wait for a worker that has hung up, and kill it if it has not ended: then the code did it, and True."""
+    with trio.move_on_after(_HANG_UP_GRACE):
+        await worker.ended.wait()
+        return False
+    worker.kill()
+    await worker.ended.wait()
+    return True

@@ -1,0 +1,250 @@
+"""What a worker sends back, taken apart and judged as it arrives. Sans-IO.
+
+Theory of operation. Until it has said `STARTED`, and `APPROVED` if the code was analysed, a worker is ours;
+from then on it runs the person's code, which holds the socket too and may write anything to it. So a reply
+is a small state machine: each phase takes some kinds of frame, each kind has a largest size, and there is a
+largest number of prints. Whatever else arrives ends the task with one outcome; nothing that a worker sends
+raises, or takes more memory than the largest frame that is allowed.
+
+`APPROVED` is taken only straight after `STARTED`, and code that was analysed never runs without one having
+been sent by the worker itself. So code cannot vouch for other code.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from typing import get_args
+
+import attrs
+
+from ..protocol.raw_json import RawJson
+from ..sandbox.framing import HEADER, FrameKind, unpack_header
+from ..scheduling.outcome import Completed, Failed, FailureKind
+from .contract import ExecutorEvent, Printed, Started
+
+__all__ = ["Approved", "Reply"]
+
+
+@attrs.frozen
+class Approved:
+    """The worker's analysis of the code found nothing. `digest` stands for the code."""
+
+    digest: str
+
+
+class _Phase(enum.Enum):
+    """What the worker is doing, as far as its frames tell."""
+
+    READING = "reading the settings"
+    ANALYSING = "analysing the code"
+    RUNNING = "running the code"
+    OVER = "over"
+
+
+_TAKEN: dict[_Phase, frozenset[FrameKind]] = {
+    _Phase.READING: frozenset({FrameKind.STARTED, FrameKind.FAILED}),
+    _Phase.ANALYSING: frozenset({FrameKind.APPROVED, FrameKind.PRINTED, FrameKind.RESULT, FrameKind.FAILED}),
+    _Phase.RUNNING: frozenset({FrameKind.PRINTED, FrameKind.RESULT, FrameKind.FAILED}),
+    _Phase.OVER: frozenset(),
+}
+
+# Bytes. Names of workflows and nodes; one print; a failure with captured stderr and a stack.
+_LARGEST = {
+    FrameKind.STARTED: 1024**2,
+    FrameKind.APPROVED: 64,
+    FrameKind.PRINTED: 128 * 1024,
+    FrameKind.FAILED: 4 * 1024**2,
+}
+# The console sends a hundred prints and one line about the rest.
+_MOST_PRINTS = 101
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+class Reply:
+    """The frames of one task.
+
+    Args:
+        max_result: largest result that is taken, bytes of JSON.
+
+    Attributes:
+        outcome: how the task ended, once that is known; what arrives afterwards is not looked at.
+    """
+
+    def __init__(self, *, max_result: int) -> None:
+        self.outcome: Completed | Failed | None = None
+        self._max_result = max_result
+        self._phase = _Phase.READING
+        self._prints = 0
+        self._header = b""
+        self._kind: FrameKind | None = None
+        self._missing = 0
+        self._chunks: list[bytes] = []
+
+    @property
+    def started(self) -> bool:
+        """Whether the worker got as far as reading its settings."""
+        return self._phase is not _Phase.READING
+
+    def feed(self, data: bytes) -> list[ExecutorEvent | Approved]:
+        """Take in what arrived next, and return what it completes.
+
+        Args:
+            data: any piece of the stream of frames.
+        """
+        events: list[ExecutorEvent | Approved] = []
+        position = 0
+        while self.outcome is None and (position < len(data) or self._is_complete()):
+            if self._kind is None:
+                position = self._read_header(data, position)
+            elif self._missing:
+                position = self._read_payload(data, position)
+            else:
+                events += self._finish_frame()
+        return events
+
+    # --- cutting the stream into frames ---
+
+    def _is_complete(self) -> bool:
+        return self._kind is not None and self._missing == 0
+
+    def _read_header(self, data: bytes, position: int) -> int:
+        end = position + HEADER.size - len(self._header)
+        self._header += data[position:end]
+        if len(self._header) == HEADER.size:
+            try:
+                kind, length = unpack_header(self._header)
+            except ValueError:
+                self._refuse(f"a frame of unknown kind {self._header[0]}")
+            else:
+                self._begin_frame(kind, length)
+            self._header = b""
+        return min(end, len(data))
+
+    def _begin_frame(self, kind: FrameKind, length: int) -> None:
+        if kind not in _TAKEN[self._phase]:
+            self._refuse(f"{kind.name} while {self._phase.value}")
+        elif kind is FrameKind.RESULT and length > self._max_result:
+            self.outcome = _too_large(length, self._max_result)
+        elif length > _LARGEST.get(kind, length):
+            self._refuse(f"{kind.name} of {length} bytes; it takes at most {_LARGEST[kind]}")
+        else:
+            self._kind, self._missing = kind, length
+
+    def _read_payload(self, data: bytes, position: int) -> int:
+        chunk = data[position : position + self._missing]
+        self._chunks.append(chunk)
+        self._missing -= len(chunk)
+        return position + len(chunk)
+
+    # --- what a frame means ---
+
+    def _finish_frame(self) -> list[ExecutorEvent | Approved]:
+        kind, payload = self._kind, b"".join(self._chunks)
+        self._kind, self._chunks = None, []
+        phase = self._phase
+        try:
+            match kind:
+                case FrameKind.RESULT:
+                    self.outcome = _result(payload)
+                case FrameKind.FAILED:
+                    self.outcome = _failure(payload)
+                case FrameKind.STARTED:
+                    self._phase = _Phase.ANALYSING
+                    return [_started(payload)]
+                case FrameKind.APPROVED:
+                    self._phase = _Phase.RUNNING
+                    return [_approved(payload)]
+                case FrameKind.PRINTED:
+                    self._phase = _Phase.RUNNING
+                    return [self._print(payload)]
+        except (ValueError, RecursionError) as exc:
+            self._phase = phase
+            self._refuse(f"{kind.name if kind else 'a frame'} that makes no sense: {exc}")
+        return []
+
+    def _print(self, payload: bytes) -> Printed:
+        self._prints += 1
+        if self._prints > _MOST_PRINTS:
+            raise ValueError(f"more than {_MOST_PRINTS} of them")
+        fields = _object(payload)
+        params, text = fields.get("params"), fields.get("text")
+        if not isinstance(params, list) or not all(isinstance(param, str) for param in params):
+            raise ValueError("params must be a list of strings")
+        if not isinstance(text, str):
+            raise ValueError("text must be a string")  # noqa: TRY004 - wrong input, not a wrong call
+        return Printed(RawJson.of(params), text)
+
+    def _refuse(self, what: str) -> None:
+        self.outcome = Failed(
+            "Task broke the connection to its runner",
+            f"It sent {what}. Code must not write to file descriptors that it did not open.",
+            kind="result",
+        )
+
+
+def _object(payload: bytes) -> dict[str, object]:
+    fields = json.loads(payload)
+    if not isinstance(fields, dict):
+        raise ValueError("not a JSON object")  # noqa: TRY004 - wrong input, not a wrong call
+    return fields
+
+
+def _started(payload: bytes) -> Started:
+    fields = _object(payload)
+
+    def text(name: str) -> str:
+        value = fields.get(name)
+        return value if isinstance(value, str) and value else "Unknown"
+
+    return Started(
+        continue_on_fail=fields.get("continueOnFail") is True,
+        workflow_id=text("workflowId"),
+        workflow_name=text("workflowName"),
+        node_id=text("nodeId"),
+        node_name=text("nodeName"),
+    )
+
+
+def _approved(payload: bytes) -> Approved:
+    digest = payload.decode("ascii")
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("not a digest of 64 hexadecimal digits")
+    return Approved(digest)
+
+
+def _result(payload: bytes) -> Completed | Failed:
+    try:
+        return Completed(RawJson.checked(payload))
+    except ValueError as exc:
+        return Failed(
+            "Result is not JSON", f"What the task sent as its result cannot be read: {exc}", kind="result"
+        )
+
+
+def _failure(payload: bytes) -> Failed:
+    fields = _object(payload)
+
+    def text(name: str) -> str:
+        value = fields.get(name)
+        return value if isinstance(value, str) else ""
+
+    kinds: dict[object, FailureKind] = {kind: kind for kind in get_args(FailureKind)}
+    kind = fields.get("kind")
+    line = fields.get("lineNumber")
+    return Failed(
+        text("message") or "Task failed",
+        text("description"),
+        kind=kinds.get(kind, "user-code") if isinstance(kind, str) else "user-code",
+        stack=text("stack"),
+        line_number=line if isinstance(line, int) and not isinstance(line, bool) else None,
+    )
+
+
+def _too_large(length: int, limit: int) -> Failed:
+    return Failed(
+        f"Result is too large: {length} bytes of JSON, the limit is {limit}",
+        "Return less, or raise N8N_RUNNERS_MAX_PAYLOAD.",
+        kind="result",
+    )

@@ -1,0 +1,136 @@
+"""Starting the zygote's process, and leaving nothing of it: no process, no file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import attrs
+import trio
+
+from ..errors import ConfigError
+from ..sandbox.scratch import remove_tree
+from .leftovers import kill_leftovers
+
+__all__ = ["ZygoteProcess", "spawn_zygote"]
+
+# Seconds for the zygote to kill its workers, clear its directories and end; then it is killed.
+_EXIT_LIMIT = 5.0
+# Seconds to wait for the removal of what a killed zygote left on disk; it goes on in the background.
+_REMOVAL_LIMIT = 5.0
+# Bytes from the end of the zygote's stderr: enough for the last line of a traceback.
+_STDERR_READ = 4096
+
+# The directory that holds the package, which need not be one that an isolated interpreter looks in.
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+_BOOTSTRAP = """\
+import sys
+sys.path.append(sys.argv[1])
+from trio_runner.sandbox.zygote import main
+sys.path.remove(sys.argv[1])
+main(int(sys.argv[2]))
+"""
+
+
+@attrs.frozen(eq=False)
+class ZygoteProcess:
+    """The process of a zygote and what it was given.
+
+    Attributes:
+        process: the process, leader of a session of its own.
+        channel: our end of the control socket.
+        stderr: file that holds what the zygote says about its own faults.
+        scratch: path of the directory for its workers' scratch directories.
+    """
+
+    process: trio.Process
+    channel: socket.socket
+    stderr: IO[bytes]
+    scratch: str
+
+    def last_line(self) -> str:
+        """Return the last line that the zygote wrote to its stderr: of a traceback, the error."""
+        size = os.fstat(self.stderr.fileno()).st_size
+        self.stderr.seek(max(0, size - _STDERR_READ))
+        return (self.stderr.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+
+    async def end(self) -> bool:
+        """Hang up, which makes the zygote kill its workers and end; kill it if it does not.
+
+        Returns:
+            Whether it ended in good order, which it does last of all its processes.
+        """
+        self.channel.close()
+        with trio.move_on_after(_EXIT_LIMIT):
+            await self.process.wait()
+        if self.process.returncode is None:
+            self.process.kill()
+            await self.process.wait()
+        return self.process.returncode == 0
+
+    async def kill_leftovers(self) -> None:
+        """Find what a killed zygote's tasks left running, and kill it."""
+        await trio.to_thread.run_sync(kill_leftovers, self.scratch)
+
+    async def remove_scratch(self) -> None:
+        """Remove the scratch directories if the zygote did not."""
+        if await trio.Path(self.scratch).exists():
+            with trio.move_on_after(_REMOVAL_LIMIT):
+                await trio.to_thread.run_sync(remove_tree, self.scratch, abandon_on_cancel=True)
+
+
+async def spawn_zygote(python: str) -> ZygoteProcess:
+    """Start the process of a zygote.
+
+    It is given an empty environment but for the place of its temporary files, the null device, one end of the
+    control socket, and nothing else of this process.
+
+    Args:
+        python: path of the interpreter.
+
+    Raises:
+        ConfigError: the interpreter cannot be started, or there is no directory for temporary files.
+
+    Cancellation:
+        Nothing is left.
+    """
+    with ExitStack() as undo:
+        scratch = _make_scratch()
+        undo.callback(os.rmdir, scratch)
+        stderr = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
+        ours, theirs = socket.socketpair()
+        undo.callback(ours.close)
+        try:
+            with theirs:
+                process = await _start(python, theirs.fileno(), stderr, scratch)
+        except OSError as exc:
+            raise ConfigError(f"python: cannot start {python!r}: {exc.strerror or exc}") from exc
+        undo.pop_all()
+    return ZygoteProcess(process, ours, stderr, scratch)
+
+
+async def _start(python: str, control: int, stderr: IO[bytes], scratch: str) -> trio.Process:
+    return await trio.lowlevel.open_process(
+        [python, "-I", "-B", "-X", "utf8", "-c", _BOOTSTRAP, _PACKAGE_PARENT, str(control)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env={"TMPDIR": scratch},  # the mark that `leftovers` looks for, too
+        cwd="/",
+        start_new_session=True,
+        pass_fds=(control,),
+    )
+
+
+def _make_scratch() -> str:
+    try:
+        return tempfile.mkdtemp(prefix="trio-runner-")
+    except OSError as exc:
+        raise ConfigError(
+            f"no directory for temporary files: {exc.strerror or exc}; set TMPDIR to one that can be written"
+        ) from exc

@@ -1,0 +1,269 @@
+"""The runner's side of the zygote: start it, ask it for workers, notice its end, leave nothing of it.
+
+Requests are only queued, never awaited: workers may be forked and ended by any code, in a cancelled scope
+too. What comes of it shows on the `Worker`. One deadline watches over all of them: a zygote that does not
+answer in time is killed, and a zygote that is gone, however it went, ends all its workers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import trio
+
+from ..errors import ConfigError
+from ..sandbox import control
+from .config import ProcessExecutorConfig
+from .spawn import ZygoteProcess, spawn_zygote
+from .worker import Worker
+
+__all__ = ["Zygote", "start_zygote"]
+
+# Seconds for one answer. The zygote itself gives up on stuck processes after two.
+_ANSWER_LIMIT = 10.0
+# Seconds for killed workers to die when there is no zygote to see to it.
+_DEATH_LIMIT = 5.0
+# Seconds for all clearing up together, whatever the kernel holds back.
+_CLOSE_LIMIT = 30.0
+
+
+class Zygote:
+    """One running zygote.
+
+    Made by `start_zygote`; `serve` must run for it to answer.
+
+    Args:
+        spawned: the zygote's process.
+        on_ended: called with each worker that has ended.
+
+    Attributes:
+        walls: names of the walls between the workers and this machine.
+        alive: it can be asked for workers; False from the moment its end is noticed.
+        lost: why it is gone, once `serve` has returned.
+    """
+
+    def __init__(self, spawned: ZygoteProcess, on_ended: Callable[[Worker], None]) -> None:
+        self.walls: tuple[str, ...] = ()
+        self.alive = True
+        self.lost = ""
+        self._spawned = spawned
+        self._channel = spawned.channel
+        self._channel.setblocking(False)
+        self._on_ended = on_ended
+        self._decoder = control.ControlDecoder()
+        self._workers: dict[int, Worker] = {}
+        self._next_number = 0
+        self._outbox: deque[tuple[bytes, list[int]]] = deque()
+        self._stalled = trio.Event()  # the socket is full: the writer is to go on
+        self._due: dict[int, float] = {}  # number of a worker -> when an answer about it is due; oldest first
+        self._asked = trio.Event()  # the watch has something to watch
+        self._greeted = trio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._spawned.process.pid
+
+    async def greet(self, config: ProcessExecutorConfig) -> None:
+        """Send the policy and wait until the zygote is ready. See `start_zygote`."""
+        self._post(control.Configure(config.policy.to_json(), self._spawned.scratch))
+        with trio.move_on_after(config.start_limit) as limit:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                await self._read(until=self._greeted)
+                nursery.cancel_scope.cancel()
+        if self._greeted.is_set():
+            return
+        if limit.cancelled_caught:
+            raise ConfigError(
+                f"python: {config.python!r} started but was not ready within {config.start_limit:g} seconds"
+            )
+        await self._spawned.process.wait()  # it has hung up: when it has ended, its last words are complete
+        why = self._spawned.last_line() or "it ended at once, without a word"
+        raise ConfigError(f"python: {config.python!r} cannot run tasks: {why}")
+
+    async def serve(self) -> None:
+        """Carry requests and answers until the zygote is gone, then see to it that all its workers are.
+
+        Cancellation:
+            Ends the zygote. When `Cancelled` leaves, no process of it is left.
+        """
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write)
+                nursery.start_soon(self._watch)
+                await self._read()
+                nursery.cancel_scope.cancel()
+        finally:
+            with trio.move_on_after(_CLOSE_LIMIT, shield=True):
+                await self.close()
+
+    # --- requests ---
+
+    def fork(self) -> Worker:
+        """Ask for a worker. It can be sent its task at once.
+
+        Raises:
+            OSError: this process has no descriptors left.
+        """
+        self._next_number += 1
+        worker = Worker(self._next_number, self._end)
+        self._workers[worker.number] = worker
+        self._expect_answer(worker)
+        self._post(control.Fork(worker.number), worker.hand_over())
+        return worker
+
+    def approve(self, digest: str, forget: str | None) -> None:
+        """Have later workers know that the analysis of this code found nothing."""
+        self._post(control.Approve(digest, forget))
+
+    def kill(self, why: str) -> None:
+        """Give the zygote up: `serve` ends soon, and so do all workers."""
+        self.lost = self.lost or why
+        self._spawned.process.kill()
+
+    # --- the conversation ---
+
+    def _end(self, worker: Worker) -> None:
+        self._expect_answer(worker)
+        self._post(control.End(worker.number))
+
+    def _post(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
+        self._outbox.append((control.encode(message, len(descriptors)), list(descriptors)))
+        if len(self._outbox) == 1:
+            self._send_queued()
+
+    def _send_queued(self) -> None:
+        """Write as much as the socket takes now; the writer goes on when it takes more."""
+        while self._outbox:
+            data, descriptors = self._outbox[0]
+            try:
+                sent = self._channel.sendmsg([data], control.ancillary(descriptors))
+            except BlockingIOError:
+                self._stalled.set()
+                return
+            except OSError:  # the zygote is gone, which the reader notices too
+                sent = len(data)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if sent < len(data):
+                self._outbox[0] = (data[sent:], [])
+            else:
+                self._outbox.popleft()
+
+    async def _write(self) -> None:
+        while True:
+            await self._stalled.wait()
+            await trio.lowlevel.wait_writable(self._channel)
+            self._stalled = trio.Event()
+            self._send_queued()
+
+    async def _read(self, until: trio.Event | None = None) -> None:
+        """Take in answers until the zygote hangs up, or until an event."""
+        while until is None or not until.is_set():
+            await trio.lowlevel.wait_readable(self._channel)
+            try:
+                data, descriptors = control.receive(self._channel)
+            except BlockingIOError:
+                continue
+            except OSError:
+                return
+            if not data:
+                return
+            for message, its_descriptors in self._decoder.feed(data, descriptors):
+                self._handle(message, its_descriptors)
+
+    def _handle(self, message: control.Message, descriptors: list[int]) -> None:
+        match message:
+            case control.Hello(_, walls):
+                self.walls = tuple(walls)
+                self._greeted.set()
+            case control.Forked(number, pid):
+                self._due.pop(number, None)
+                self._workers[number].be_born(pid, descriptors[0] if descriptors else None)
+            case control.ForkFailed(number, why):
+                self._bury(self._workers[number], None, f"The system could not start a process: {why}.")
+            case control.Ended(number, status, stuck):
+                epitaph = (
+                    f"{stuck} of its processes cannot be killed: the kernel holds them." if stuck else ""
+                )
+                self._bury(self._workers[number], status, epitaph)
+
+    def _bury(self, worker: Worker, exit_code: int | None, epitaph: str = "") -> None:
+        self._due.pop(worker.number, None)
+        del self._workers[worker.number]
+        worker.end(exit_code, epitaph=epitaph)
+        self._on_ended(worker)
+
+    def _expect_answer(self, worker: Worker) -> None:
+        self._due.setdefault(worker.number, trio.current_time() + _ANSWER_LIMIT)
+        self._asked.set()
+
+    async def _watch(self) -> None:
+        """Kill a zygote that leaves a request unanswered: it is stopped, or worse."""
+        while True:
+            self._asked = trio.Event()
+            if not self._due:
+                await self._asked.wait()
+            number, due = next(iter(self._due.items()))
+            await trio.sleep_until(due)
+            if self._due.get(number) == due:
+                self.kill(f"it did not answer for {_ANSWER_LIMIT:g} seconds")
+                await trio.sleep_forever()
+
+    # --- the end ---
+
+    async def close(self) -> None:
+        """Leave nothing: no zygote, no process of theirs, no file. Bounded; for a shielded scope."""
+        self.alive = False
+        try:
+            if not await self._spawned.end():
+                await self._kill_orphans()
+            await self._spawned.remove_scratch()
+        finally:
+            self._drop_workers()
+            self._spawned.stderr.close()
+
+    async def _kill_orphans(self) -> None:
+        """Kill what a zygote could not that did not end in good order."""
+        for worker in self._workers.values():
+            worker.kill_process()
+        with trio.move_on_after(_DEATH_LIMIT):
+            for worker in list(self._workers.values()):
+                await worker.wait_dead()
+        await self._spawned.kill_leftovers()
+
+    def _drop_workers(self) -> None:
+        self.lost = self.lost or self._spawned.last_line() or f"exit code {self._spawned.process.returncode}"
+        for worker in list(self._workers.values()):
+            self._bury(worker, None, f"The process that forks the workers was lost ({self.lost}).")
+        for _, descriptors in self._outbox:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._outbox.clear()
+
+
+async def start_zygote(config: ProcessExecutorConfig, on_ended: Callable[[Worker], None]) -> Zygote:
+    """Start a zygote and wait until it is ready.
+
+    Args:
+        config: the interpreter and the policy.
+        on_ended: called with each worker that has ended.
+
+    Raises:
+        ConfigError: the interpreter cannot be started, cannot import the sandbox, or is too slow; there is no
+            directory for temporary files.
+
+    Cancellation:
+        Nothing is left.
+    """
+    zygote = Zygote(await spawn_zygote(config.python), on_ended)
+    try:
+        await zygote.greet(config)
+    except BaseException:
+        with trio.move_on_after(_CLOSE_LIMIT, shield=True):
+            await zygote.close()
+        raise
+    return zygote

@@ -1,0 +1,165 @@
+"""What the runner and the zygote say to each other over the control socket.
+
+A message is one line of JSON: its name, how many descriptors travel with it, its fields. Descriptors arrive
+in the order of the messages they belong to, at the latest with the line's end, on any stream socket.
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import json
+import socket
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+__all__ = [
+    "Approve",
+    "Configure",
+    "ControlDecoder",
+    "End",
+    "Ended",
+    "Fork",
+    "ForkFailed",
+    "Forked",
+    "Hello",
+    "Message",
+    "ancillary",
+    "encode",
+    "receive",
+]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Configure:
+    """Runner to zygote, first of all: the policy (its JSON) and the directory for scratch directories."""
+
+    policy: str
+    scratch: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fork:
+    """Runner to zygote: make a worker. With its end of the socket pair and of its stderr pipe."""
+
+    worker: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class End:
+    """Runner to zygote: kill a worker and everything it left behind. Answered by `Ended`."""
+
+    worker: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Approve:
+    """Runner to zygote: the analysis of code with this digest found nothing; `forget` makes room for it."""
+
+    digest: str
+    forget: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hello:
+    """Zygote to runner, answering `Configure`: ready to fork, behind the walls of these names."""
+
+    pid: int
+    walls: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forked:
+    """Zygote to runner, answering `Fork`. With a pidfd where the system has them."""
+
+    worker: int
+    pid: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ForkFailed:
+    """Zygote to runner, answering `Fork`: the system refused, and why."""
+
+    worker: int
+    why: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """Zygote to runner, asked for or not: a worker is dead, reaped, and nothing of it is left.
+
+    Attributes:
+        worker: which one.
+        status: what ``waitpid`` told: ≥ 0 an exit status, < 0 the negated signal number.
+        stuck: processes that SIGKILL has not ended yet; 0 unless the kernel holds them back.
+    """
+
+    worker: int
+    status: int
+    stuck: int = 0
+
+
+Message = Configure | Fork | End | Approve | Hello | Forked | ForkFailed | Ended
+
+_CLASSES: dict[str, type[Message]] = {
+    cls.__name__: cls for cls in (Configure, Fork, End, Approve, Hello, Forked, ForkFailed, Ended)
+}
+
+
+def encode(message: Message, descriptors: int = 0) -> bytes:
+    """Return the line for a message that travels with so many descriptors."""
+    fields = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
+    return json.dumps([type(message).__name__, descriptors, fields]).encode() + b"\n"
+
+
+class ControlDecoder:
+    """Turns what a control socket delivers back into messages, however it was cut into pieces."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._descriptors: deque[int] = deque()
+
+    def feed(self, data: bytes, descriptors: Sequence[int]) -> Iterator[tuple[Message, list[int]]]:
+        """Yield the messages that are complete now, each with the descriptors that are now the caller's.
+
+        Raises:
+            ValueError: what arrived is no such message.
+        """
+        self._buffer += data
+        self._descriptors.extend(descriptors)
+        while (end := self._buffer.find(b"\n")) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            name, count, fields = json.loads(line)
+            yield _CLASSES[name](**fields), [self._descriptors.popleft() for _ in range(count)]
+
+
+# --- descriptors beside the bytes -------------------------------------------------------------------
+
+
+def ancillary(descriptors: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Return what ``sendmsg`` needs to send descriptors along."""
+    if not descriptors:
+        return []
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())]
+
+
+def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Return the bytes and descriptors of one receive; no bytes: the other side has hung up.
+
+    Raises:
+        OSError: the socket fails, or would block.
+    """
+    data, messages, _, _ = channel.recvmsg(_RECEIVE_SIZE, _ANCILLARY_SIZE, _CLOSE_ON_EXEC)
+    descriptors = array.array("i")
+    for level, kind, content in messages:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, descriptors.tolist()
+
+
+# Bytes to ask the socket for at a time: many messages, each about a hundred bytes.
+_RECEIVE_SIZE = 65536
+# One receive never returns the descriptors of two sends, and no message travels with more than two.
+_ANCILLARY_SIZE = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

@@ -1,0 +1,105 @@
+"""The few system calls that Python does not wrap. Where a system lacks one, the answer says so."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = [
+    "become_subreaper",
+    "children",
+    "close_descriptors_above",
+    "die_with_parent",
+    "forbid_new_privileges",
+    "open_pidfd",
+]
+
+# Numbers of prctl(2), from linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
+
+
+def become_subreaper() -> bool:
+    """Make orphaned descendants children of this process instead of init's. False: not on this system."""
+    return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def forbid_new_privileges() -> bool:
+    """Take the effect out of set-user-id programs, for this process and its descendants, for good."""
+    return _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with_parent(parent: int) -> bool:
+    """Have the kernel kill this process when the thread that forked it ends. False: not on this system.
+
+    Args:
+        parent: process id the parent had at the fork: if it is gone already, this process ends here.
+    """
+    done = _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    return done
+
+
+def open_pidfd(pid: int) -> int | None:
+    """Return a descriptor for a child that has not been reaped, or None where the system has no pidfds."""
+    if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def children() -> set[int]:
+    """Return the process ids of this process's children, zombies included; empty without procfs.
+
+    Reliable in a process of one thread that alone reaps: no child can leave the list while it is read.
+    """
+    try:
+        with open("/proc/thread-self/children", "rb") as listing:
+            return set(map(int, listing.read().split()))
+    except OSError:
+        # A kernel without CONFIG_PROC_CHILDREN.
+        return set(_children_by_scan(os.getpid()))
+
+
+def close_descriptors_above(highest_kept: int) -> None:
+    """Close every descriptor of this process with a number above `highest_kept`."""
+    try:
+        open_now = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        open_now = list(range(os.sysconf("SC_OPEN_MAX")))
+    os.closerange(highest_kept + 1, max(open_now, default=highest_kept) + 1)
+
+
+def _prctl(option: int, argument: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    unused = ctypes.c_ulong(0)
+    return bool(_libc.prctl(option, ctypes.c_ulong(argument), unused, unused, unused) == 0)
+
+
+def _children_by_scan(parent: int) -> Iterator[int]:
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        return
+    for name in names:
+        if not name.isdecimal():
+            continue
+        try:
+            status = Path("/proc", name, "stat").read_bytes()
+        except OSError:
+            continue  # ended meanwhile
+        # pid (name) state parent …: the name may hold anything, parentheses included.
+        if int(status.rpartition(b")")[2].split()[1]) == parent:
+            yield int(name)
+
+
+_libc = ctypes.CDLL(None)
