@@ -29,6 +29,7 @@ from trio_runner.scheduling.phases import TaskPhase
 
 SESSIONS = ("a", "b", "c")
 TYPES = ("python", "javascript")
+TYPE_CHOICES = (TYPES[:1], TYPES[1:], TYPES)
 TASKS = tuple(f"t{number}" for number in range(6))
 
 a_session = st.sampled_from(SESSIONS)
@@ -75,11 +76,18 @@ class LedgerMachine(RuleBasedStateMachine):
         self.draining = False
         self.answers = {"accepts": 0, "accepted": 0, "rejected": 0}
 
-    @initialize(slots=st.integers(1, 4), seed=st.integers(0, 1000))
-    def make_ledger(self, slots: int, seed: int) -> None:
+    @initialize(
+        slots=st.integers(1, 4),
+        seed=st.integers(0, 1000),
+        types=st.lists(st.sampled_from(TYPE_CHOICES), min_size=1, max_size=len(SESSIONS)),
+    )
+    def make_ledger(self, slots: int, seed: int, types: list[tuple[str, ...]]) -> None:
+        """Begin with some brokers that have offers: runs that start from nothing rarely get that far."""
         ids = count(1)
         self.slots = slots
         self.ledger = Ledger(slots, random=Random(seed), new_id=lambda: f"o{next(ids)}")
+        for name, own in zip(SESSIONS, types, strict=False):
+            self.open_session(name, own, register=True)
 
     # --- what the model knows -----------------------------------------------------------------------
 
@@ -93,6 +101,10 @@ class LedgerMachine(RuleBasedStateMachine):
             and entry.offer.deadline > self.now
             and task_type in (None, entry.offer.task_type)
         ]
+
+    def takeable(self) -> list[ModelOffer]:
+        """Every offer that is open, of all sessions."""
+        return [entry for entry in self.offers if not entry.used and entry.offer.deadline > self.now]
 
     def held(self, session: ModelSession, task_type: str) -> int:
         return sum(t.session is session and t.task_type == task_type for t in self.tasks.values())
@@ -112,7 +124,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- sessions and time --------------------------------------------------------------------------
 
-    @rule(name=a_session, types=st.sampled_from([TYPES[:1], TYPES[1:], TYPES]), register=st.booleans())
+    @rule(name=a_session, types=st.sampled_from(TYPE_CHOICES), register=st.booleans())
     def open_session(self, name: str, types: tuple[str, ...], register: bool) -> None:
         if name in self.open:
             return
@@ -128,8 +140,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.open[name].registered = True
             self.offer(name)
 
-    @rule(name=a_session)
-    def close_session(self, name: str) -> None:
+    @rule(name=a_session, reconnect=st.booleans())
+    def close_session(self, name: str, reconnect: bool) -> None:
         session = self.open.pop(name, None)
         if session is None:
             return
@@ -138,15 +150,17 @@ class LedgerMachine(RuleBasedStateMachine):
         for task in own.values():
             task.phase = TaskPhase.ENDING
         self.void_offers(session)
+        if reconnect:
+            self.open_session(name, session.types, register=True)
 
     def void_offers(self, session: ModelSession) -> None:
         for entry in self.offers:
             entry.used = entry.used or entry.session is session
 
-    @rule(name=a_session)
-    def drain_one(self, name: str) -> None:
+    @rule(name=a_session, rarely=st.integers(0, 3))
+    def drain_one(self, name: str, rarely: int) -> None:
         session = self.open.get(name)
-        if session is not None:
+        if session is not None and rarely == 3:
             self.ledger.drain(name)
             session.draining = True
             self.void_offers(session)
@@ -190,21 +204,28 @@ class LedgerMachine(RuleBasedStateMachine):
             assert len(self.open_offers(session, task_type)) == max(already, free)
         assert self.ledger.next_deadline(name) > self.now
 
+    @precondition(lambda self: self.takeable())
+    @rule(which=st.integers(0, 31), task_id=a_task)
+    def accept_open_offer(self, which: int, task_id: str) -> None:
+        entries = self.takeable()
+        entry = entries[which % len(entries)]
+        self.accept(entry.session.name, entry.offer.offer_id, entry, task_id)
+
+    @precondition(lambda self: self.takeable())
+    @rule(which=st.integers(0, 31), task_id=a_task)
+    def accept_open_offer_late(self, which: int, task_id: str) -> None:
+        """At its own deadline at the earliest, before anybody asked what is due."""
+        entries = self.takeable()
+        entry = entries[which % len(entries)]
+        self.now = entry.offer.deadline
+        self.accept(entry.session.name, entry.offer.offer_id, entry, task_id)
+
     @precondition(lambda self: self.offers)
-    @rule(name=a_session, recent=st.integers(0, 12), task_id=a_task)
+    @rule(name=a_session, recent=st.integers(0, 31), task_id=a_task)
     def accept_any_offer(self, name: str, recent: int, task_id: str) -> None:
         """Also those of other sessions, of earlier connections, expired and used ones."""
         entry = self.offers[-1 - recent % len(self.offers)]
         self.accept(name, entry.offer.offer_id, entry, task_id)
-
-    @rule(name=a_session, which=st.integers(0, 12), task_id=a_task)
-    def accept_open_offer(self, name: str, which: int, task_id: str) -> None:
-        session = self.open.get(name)
-        available = self.open_offers(session) if session else []
-        if available:
-            wanted = available[which % len(available)]
-            entry = next(entry for entry in self.offers if entry.offer is wanted)
-            self.accept(name, wanted.offer_id, entry, task_id)
 
     @rule(name=a_session, task_id=a_task)
     def accept_invented_offer(self, name: str, task_id: str) -> None:
@@ -227,6 +248,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- tasks --------------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.tasks)
+    @rule(which=st.integers(0, 3))
+    def settings_arrive_in_time(self, which: int) -> None:
+        self.settings_arrive(*list(self.tasks)[which % len(self.tasks)])
+
     @rule(name=a_session, task_id=a_task)
     def settings_arrive(self, name: str, task_id: str) -> None:
         task = self.tasks.get((name, task_id))
@@ -234,6 +260,11 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.start(name, task_id) is possible
         if task and possible:
             task.phase = TaskPhase.RUNNING
+
+    @precondition(lambda self: self.tasks)
+    @rule(which=st.integers(0, 3), cancel=st.booleans())
+    def held_task_is_stopped(self, which: int, cancel: bool) -> None:
+        self.cancel_or_deadline(*list(self.tasks)[which % len(self.tasks)], cancel=cancel)
 
     @rule(name=a_session, task_id=a_task, cancel=st.booleans())
     def cancel_or_deadline(self, name: str, task_id: str, cancel: bool) -> None:
