@@ -50,8 +50,7 @@ class BrokerSettings:
         flag="--auth-token",
         kind=Token(),
         default="",
-        about="Secret that runners and requesters must know. A flag shows in the list of processes: prefer"
-        " variable or file.",
+        about="Secret of runners and requesters. A flag shows in the list of processes: prefer the variable.",
         group=_LISTENING,
         secret=True,
     )

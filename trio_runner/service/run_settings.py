@@ -1,4 +1,4 @@
-"""The table of the settings of ``trio-runner run``; `trio_runner.service.run_config` makes something of them."""
+"""The table of the settings of ``trio-runner run``; `run_config` makes the configuration of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunSettings:
         flag="--auth-token",
         kind=Token(),
         default="",
-        about="Secret shared with the broker. A flag shows in the list of processes: prefer variable or file.",
+        about="Secret shared with the broker. A flag shows in the list of processes: prefer the variable.",
         group=_CONNECTION,
         secret=True,
     )
