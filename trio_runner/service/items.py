@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ _EXTENSIONS: dict[str, ItemsFormat] = {
 }
 # What people separate columns with; the one that the header line holds most of is taken.
 _DELIMITERS = ",;\t|"
+# The library's own limit of 128 KiB is a guard against strangers' files; these are the person's own.
+_LONGEST_FIELD = 2**31 - 1
 STANDARD_INPUT = "standard input"
 
 
@@ -168,17 +171,19 @@ def _kind(value: object) -> str:
 
 def _parse_csv(text: str, name: str) -> list[Any]:
     """One item per row: the header names the fields, every value is text, a missing one is null."""
+    csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
-        header = _header(next(reader), name)
+        header = _header(next(row for row in reader if row), name)
         return [_row(header, row, name, reader.line_num) for row in reader if row]
     except csv.Error as exc:
         raise ConfigError(f"{name}, line {reader.line_num}: is not CSV: {exc}") from exc
 
 
 def _delimiter(text: str) -> str:
-    first_line = text.lstrip("\r\n").split("\n", 1)[0]
-    return max(_DELIMITERS, key=first_line.count)
+    first_line = text.lstrip().split("\n", 1)[0]
+    unquoted = re.sub(r'"[^"]*"', "", first_line)
+    return max(_DELIMITERS, key=unquoted.count)
 
 
 def _header(fields: list[str], name: str) -> list[str]:
