@@ -131,9 +131,10 @@ def describe(outcome: Outcome) -> tuple[str, str]:
         case Failed():
             return outcome.message, outcome.description
         case TimedOut(seconds):
-            unit = "second" if seconds == 1 else "seconds"
+            # To the millisecond and never with an exponent, as a person would write it.
+            amount = f"{seconds:.3f}".rstrip("0").rstrip(".")
             return (
-                f"Task execution timed out after {seconds:g} {unit}",
+                f"Task execution timed out after {amount} {'second' if amount == '1' else 'seconds'}",
                 "It ran longer than the runner allows. Split the work, or raise N8N_RUNNERS_TASK_TIMEOUT.",
             )
         case Cancelled():
