@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 
-__all__ = ["CLOSE", "PING", "PONG", "TEXT", "Fragments", "close_frame", "frame"]
+__all__ = ["CLOSE", "PING", "PONG", "TEXT", "Fragments", "close_frame", "cut_reason", "frame"]
 
 CONTINUATION = 0x0
 TEXT = 0x1
@@ -52,9 +52,13 @@ def frame(opcode: int, payload: bytes | memoryview, *, masked: bool, final: bool
 
 
 def close_frame(code: int, reason: str, *, masked: bool) -> bytes:
-    """Return a close frame; a reason that does not fit is cut between two characters."""
-    text = reason.encode()[: _MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
-    return frame(CLOSE, struct.pack("!H", code) + text, masked=masked)
+    """Return a close frame; of a reason that is too long goes what fits."""
+    return frame(CLOSE, struct.pack("!H", code) + cut_reason(reason).encode(), masked=masked)
+
+
+def cut_reason(reason: str) -> str:
+    """Return as much of the reason for a close as a close frame can carry, cut between two characters."""
+    return reason.encode()[: _MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")
 
 
 class Fragments:

@@ -14,6 +14,7 @@ import trio
 
 from ..errors import LinkLost, LocalProtocolError, RemoteProtocolError
 from ..protocol.codec import Codec, UnknownMessage, encode
+from .frames import cut_reason
 from .link import LinkSettings, LinkStatistics, Malformed
 from .outbox import Outbox
 
@@ -123,7 +124,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         if not 1000 <= code <= 4999 or code in _CLOSE_CODES_NOT_SENT:
             raise ValueError(f"{code} is no WebSocket close code to send; use 1000, 1001 or 4000 to 4999")
         if self._closing is None and self._ended is None:
-            self._closing = (code, reason)
+            self._closing = (code, cut_reason(reason))
             self._wake()
 
     def statistics(self) -> LinkStatistics:
