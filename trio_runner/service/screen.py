@@ -84,6 +84,10 @@ class Screen:
         text.append(plain(message), style="not bold default")
         self._console.line(text)
 
+    def interrupted(self) -> None:
+        """Say that a signal ended it."""
+        self._console.line("Interrupted; what was under way has been cancelled.")
+
     @contextmanager
     def progress(self, nursery: trio.Nursery) -> Iterator[None]:
         """Show progress while the block runs, if there is a terminal for it."""

@@ -153,14 +153,24 @@ class Submission:
 
     def interrupt(self, code: SubmitCode) -> None:
         """Stop: cancel what is under way."""
-        self._end(code, "interrupted, the work was cancelled")
+        if self._stop(code):
+            self._screen.interrupted()
 
     def _end(self, code: SubmitCode, message: str) -> None:
-        """Note why it ended, unless it has ended already, and stop the rest."""
-        if self._code is None:
-            self._code = code
+        if self._stop(code):
             self._screen.error(message)
+
+    def _task_failed(self, piece: Piece, error: TaskError) -> None:
+        if self._stop(_code_for(error)):
+            self._screen.task_failed(piece, error)
+
+    def _stop(self, code: SubmitCode) -> bool:
+        """Stop what is under way; return whether this was the first reason to, the one that counts."""
+        first = self._code is None
+        if first:
+            self._code = code
         self._scope.cancel()
+        return first
 
     @contextmanager
     def _stoppable(self, deadline: float) -> Iterator[trio.CancelScope]:
@@ -171,9 +181,7 @@ class Submission:
                 scope.cancel()
             yield scope
         if scope.cancelled_caught and self._code is None:
-            self._end(
-                SubmitCode.TIMED_OUT, f"not done within {self._plan.timeout:g} s, the work was cancelled"
-            )
+            self._end(SubmitCode.TIMED_OUT, f"not done within {self._plan.timeout:g} s, so it was cancelled")
 
     async def _run_all(self, requester: Requester) -> None:
         pieces = self._plan.pieces()
@@ -198,12 +206,6 @@ class Submission:
                 self._screen.printed(piece, line)
             self.results[piece.number - 1] = await running.raw_result()
             self._screen.finished(piece)
-
-    def _task_failed(self, piece: Piece, error: TaskError) -> None:
-        if self._code is None:
-            self._code = _code_for(error)
-            self._screen.task_failed(piece, error)
-        self._scope.cancel()
 
 
 def _code_for(error: TaskError) -> SubmitCode:
