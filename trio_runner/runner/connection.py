@@ -7,10 +7,8 @@ import itertools
 import trio
 
 from ..errors import LinkError
-from ..protocol.codec import BROKER_TO_RUNNER
 from ..scheduling import observer as events
 from ..scheduling.backoff import Backoff
-from ..transport.dial import open_link
 from ..transport.endpoints import broker_endpoint
 from .session import Session
 from .shared import Shared
@@ -36,12 +34,12 @@ async def keep_connected(broker: str, shared: Shared) -> None:
     Cancellation:
         Stops the session and its tasks.
     """
-    tokens = TokenSource(shared.config, broker)
+    tokens = TokenSource(shared.config, broker, shared.dialer)
     backoff = Backoff()
     for attempt in itertools.count(1):
         began = trio.current_time()
         loss, tasks_stopped = await _one_connection(f"{broker}#{attempt}", broker, tokens, shared)
-        if shared.ledger.statistics().draining:
+        if shared.ledger.draining:
             return
         if trio.current_time() - began >= _GOOD_SESSION:
             backoff.reset()
@@ -61,7 +59,7 @@ async def _one_connection(
     session: Session | None = None
     try:
         bearer = await tokens.fresh()
-        async with open_link(url, BROKER_TO_RUNNER, bearer=bearer, settings=config.link) as link:
+        async with shared.dialer.open_link(url, bearer=bearer, settings=config.link) as link:
             shared.observe(events.LinkUp(broker))
             session = Session(name, broker, link, shared)
             loss: LinkError = await session.run()

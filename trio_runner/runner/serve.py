@@ -17,6 +17,7 @@ from ..scheduling.ledger import Ledger
 from ..scheduling.observer import NullObserver, Observer
 from .config import RunnerConfig
 from .connection import keep_connected
+from .dialer import Dialer, NetworkDialer
 from .shared import Shared
 from .statistics import RunnerPhase, RunnerStatistics
 
@@ -35,6 +36,7 @@ class Runner:
         executor: what runs tasks instead of the built-in worker processes; give `HandlerExecutor` to
             serve handlers only.
         observer: who is told what happens.
+        dialer: reaches the brokers; None: over the network.
 
     Raises:
         ConfigError: a handler is registered for a task type that is served already.
@@ -47,11 +49,13 @@ class Runner:
         handlers: Mapping[str, Handler] | None = None,
         executor: Executor | None = None,
         observer: Observer | None = None,
+        dialer: Dialer | None = None,
     ) -> None:
         self.config = config
         self._handlers = handlers
         self._given_executor = executor
         self._observer = observer or NullObserver()
+        self._dialer = dialer or NetworkDialer()
         self._phase = RunnerPhase.NEW
         self._ledger = Ledger(
             config.max_concurrency, policy=config.offers, settings_timeout=config.settings_timeout
@@ -119,7 +123,9 @@ class Runner:
             yield CombinedExecutor([processes, *handlers]) if handlers else processes
 
     async def _supervise(self, executor: Executor, task_status: trio.TaskStatus[Runner]) -> None:
-        shared = Shared(self.config, self._ledger, executor, self._observer, self._on_registered)
+        shared = Shared(
+            self.config, self._ledger, executor, self._dialer, self._observer, self._on_registered
+        )
         self._shared = shared
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, task_status)

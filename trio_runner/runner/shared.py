@@ -13,6 +13,7 @@ from ..executor.contract import Executor
 from ..scheduling.ledger import Ledger
 from ..scheduling.observer import Event, Observer
 from .config import RunnerConfig
+from .dialer import Dialer
 from .wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Shared:
         config: the runner's settings.
         ledger: the slots, shared by all brokers and task types.
         executor: what runs the tasks.
+        dialer: reaches the brokers.
         observer: who is told what happens.
         on_registered: called whenever a broker has registered the runner.
         sessions: the connections that are open now, in the order in which they are offered free slots.
@@ -42,6 +44,7 @@ class Shared:
     config: RunnerConfig
     ledger: Ledger
     executor: Executor
+    dialer: Dialer
     observer: Observer
     on_registered: Callable[[], None]
     sessions: list[Session] = attrs.field(factory=list)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..errors import AuthRejected, LinkLost
 from ..protocol.raw_json import RawJson
-from ..transport.http_client import HttpAnswer, post_json
+from ..transport.endpoints import broker_endpoint
+from ..transport.http_client import HttpAnswer
 from .config import RunnerConfig
+from .dialer import Dialer
 
 __all__ = ["TokenSource"]
 
@@ -19,10 +20,12 @@ class TokenSource:
     Args:
         config: the runner's settings; its tokens are read here and nowhere else.
         broker: base URI of the broker that the tokens are for.
+        dialer: reaches the broker.
     """
 
-    def __init__(self, config: RunnerConfig, broker: str) -> None:
+    def __init__(self, config: RunnerConfig, broker: str, dialer: Dialer) -> None:
         self._config = config
+        self._dialer = dialer
         self._url = _auth_url(broker, config.runners_path)
         self._given = config.grant_token
 
@@ -46,7 +49,7 @@ class TokenSource:
             return token
         if not self._config.auth_token:
             raise LinkLost("the grant token has been used and there is no auth token to mint another")
-        answer = await post_json(
+        answer = await self._dialer.post_json(
             self._url, RawJson.of({"token": self._config.auth_token}), settings=self._config.link
         )
         return self._token_in(answer)
@@ -69,11 +72,8 @@ class TokenSource:
 
 
 def _auth_url(broker: str, runners_path: str) -> str:
-    parts = urlsplit(broker)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
-    return parts._replace(
-        scheme=scheme, path=f"{parts.path.rstrip('/')}/{runners_path.strip('/')}/auth", query="", fragment=""
-    ).geturl()
+    websocket_url = broker_endpoint(broker, f"{runners_path}/auth")
+    return "http" + websocket_url.removeprefix("ws")
 
 
 def _token_field(answer: Any) -> str:

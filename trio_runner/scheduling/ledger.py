@@ -280,6 +280,11 @@ class Ledger:
         """Slots that a task could take now."""
         return self._slots - len(self._tasks)
 
+    @property
+    def draining(self) -> bool:
+        """Whether the whole runner is draining."""
+        return self._draining
+
     def statistics(self) -> LedgerStatistics:
         """Return a snapshot."""
         held = Counter(task.session for task in self._tasks.values())
