@@ -171,7 +171,7 @@ class Runner:
         self._observer.observe(events.RunnerDraining("", self._ledger.held))
         deadline = trio.current_time() + self.config.grace
         for session in shared.sessions:
-            session.end_tasks_by(deadline)
+            session.drain(deadline)
         while self._ledger.held:
             await shared.changed.wait_until(math.inf)
         for session in shared.sessions:

@@ -73,8 +73,13 @@ class Session:
             nursery.cancel_scope.cancel()
         return loss
 
-    def end_tasks_by(self, deadline: float) -> None:
-        """Give the running tasks until `deadline` (`trio.current_time()`), for a shutdown."""
+    def drain(self, deadline: float) -> None:
+        """Take part in a shutdown: no more offers, and the running tasks end by `deadline` at the latest.
+
+        Args:
+            deadline: end of the grace, `trio.current_time()`.
+        """
+        self._watch.draining()
         for scope in self._tasks.values():
             scope.end_by(deadline)
 
@@ -159,7 +164,10 @@ class Session:
             return
         self._registered = True
         self._shared.ledger.register(self.name)
-        self._watch.registered(trio.current_time())
+        if self._shared.ledger.draining:
+            self._watch.draining()
+        else:
+            self._watch.registered(trio.current_time())
         self._shared.observe(events.Registered(self.broker))
         self._shared.on_registered()
         self.offer_free_slots()
