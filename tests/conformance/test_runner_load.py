@@ -1,0 +1,230 @@
+"""Large payloads, the payload limit, many tasks, and two brokers for one runner."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import attrs
+import pytest
+import trio
+
+from .daemon import START_LIMIT, open_registered, open_runner
+from .fake_broker import Session, open_broker, settings_of
+from .task_desk import TaskDesk
+from .test_runner_offers import AT_CAPACITY, EXPIRED
+
+MIB = 1024**2
+
+
+@pytest.mark.row("1", "8 MiB of settings and 8 MiB of result; pings are answered meanwhile")
+def test_large_payloads(plain: TaskDesk) -> None:
+    items = [{"json": {"n": n, "text": "ü" * 1000}} for n in range(4096)]
+
+    async def run(session: Session) -> tuple[object, float]:
+        slowest = 0.0
+        task_id = await session.hold()
+        session.peer.send(
+            {
+                "type": "broker:tasksettings",
+                "taskId": task_id,
+                "settings": settings_of("return _items", items=items),
+            }
+        )
+        while not session.peer.seen("runner:taskdone", taskId=task_id):
+            slowest = max(slowest, await session.peer.ping(20))
+        return (await session.end(task_id)).result, slowest
+
+    result, slowest = plain.use(run)
+    assert result == items
+    assert slowest < 3
+
+
+@pytest.mark.row("1", "an accept is answered while a large result is under way")
+def test_accepts_are_answered_ahead_of_large_results(plain: TaskDesk) -> None:
+    async def run(session: Session) -> float:
+        task_id = await session.start("return 'x' * 60_000_000")
+        offer = await session.offer()
+        await session.peer.wait_bytes(65536)
+        begun = trio.current_time()
+        answer = await session.accept(str(offer["offerId"]))
+        assert answer["type"] == "runner:taskaccepted"
+        took = trio.current_time() - begun
+        await session.end(task_id, 20)
+        session.cancel(str(answer["taskId"]))
+        return took
+
+    assert plain.use(run) < 2
+
+
+@pytest.mark.row(
+    "5",
+    "N8N_RUNNERS_MAX_PAYLOAD: a larger result fails its task, a larger message costs the connection",
+)
+async def test_the_payload_limit() -> None:
+    async with open_broker() as broker, open_registered(broker, MAX_PAYLOAD="100000") as (daemon, session):
+        run = await session.run("return 'x' * 90_000")
+        assert len(run.result) == 90_000
+        assert (await session.run("return 'x' * 200_000")).error["message"]
+        await session.fence()
+        session.peer.send({"type": "broker:unknown", "text": "x" * 200_000})
+        with trio.move_on_after(1):
+            await session.peer.over.wait()
+        if session.peer.over.is_set():
+            session = await broker.registered()
+        await session.fence()
+        assert "Traceback" not in daemon.output
+
+
+@pytest.mark.row("1", "a message that announces 1 TiB is not waited for with memory")
+async def test_an_announcement_of_a_huge_message() -> None:
+    async with open_broker() as broker, open_registered(broker) as (daemon, session):
+        session.peer.send_raw(b"\x81\x7f" + (2**40).to_bytes(8, "big") + b"x" * 1000)
+        await session.peer.wait_over()
+        await (await broker.registered()).fence()
+        assert "Traceback" not in daemon.output
+
+
+@pytest.mark.row(
+    "3", "many short tasks, as many at a time as there are slots: each ends once, with its own result"
+)
+def test_many_short_tasks(plain: TaskDesk) -> None:
+    async def run(session: Session) -> list[object]:
+        results: list[object] = []
+
+        async def one(number: int) -> None:
+            run = await session.run(
+                "return _items[0]['json']['n']", items=[{"json": {"n": number}}], limit=30
+            )
+            results.append((number, run.result))
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                for number in range(200):
+                    nursery.start_soon(one, number)
+        return results
+
+    assert sorted(plain.use(run, 40)) == [(number, number) for number in range(200)]  # type: ignore[type-var]
+
+
+# --- two brokers ------------------------------------------------------------------------------------
+
+
+@attrs.define
+class Tally:
+    """What two brokers saw: when tasks ran (by their own clock), and why accepts were refused."""
+
+    spans: list[list[tuple[float, float]]]
+    reasons: dict[str, int]
+
+
+async def _demand(session: Session, spans: list[tuple[float, float]], tally: Tally, seconds: float) -> None:
+    code = "import time\nbegun = time.monotonic()\ntime.sleep(0.03)\nreturn [begun, time.monotonic()]"
+    with trio.move_on_after(seconds):
+        while True:
+            answer = await session.accept()
+            if answer["type"] == "runner:taskrejected":
+                tally.reasons[answer["reason"]] = tally.reasons.get(answer["reason"], 0) + 1
+                continue
+            task_id = answer["taskId"]
+            session.peer.send(
+                {"type": "broker:tasksettings", "taskId": task_id, "settings": settings_of(code)}
+            )
+            begun, ended = (await session.end(task_id)).result
+            spans.append((begun, ended))
+
+
+def most_at_once(spans: list[tuple[float, float]]) -> int:
+    """Return how many of the spans overlap at the busiest moment."""
+    edges = sorted([(begun, 1) for begun, _ in spans] + [(ended, -1) for _, ended in spans])
+    at_once = most = 0
+    for _, step in edges:
+        at_once += step
+        most = max(most, at_once)
+    return most
+
+
+@pytest.mark.row(
+    "3",
+    "two brokers, one runner with 2 slots: never more than 2 tasks at once, both served, rejections counted",
+)
+async def test_two_brokers_share_the_slots(record_property: Callable[[str, object], None]) -> None:
+    tally = Tally([[], []], {})
+    settings = {"MAX_CONCURRENCY": "2", "STDLIB_ALLOW": "time"}
+    async with (
+        open_broker() as left,
+        open_broker() as right,
+        open_runner(f"{left.url},{right.url}", **settings) as daemon,
+    ):
+        sessions = [await broker.registered(START_LIMIT) for broker in (left, right)]
+        async with trio.open_nursery() as nursery:
+            for session, spans in zip(sessions, tally.spans, strict=True):
+                for _ in range(2):
+                    nursery.start_soon(_demand, session, spans, tally, 2.0)
+        assert daemon.code is None
+    record_property("rejections", tally.reasons)
+    assert most_at_once(tally.spans[0] + tally.spans[1]) == 2
+    assert min(len(spans) for spans in tally.spans) >= 5
+    assert set(tally.reasons) <= {AT_CAPACITY, EXPIRED}
+
+
+@pytest.mark.row(
+    "3", "accept with no free slot → rejected, exact reason; the other broker's tasks fill the slots"
+)
+async def test_an_accept_at_capacity_is_rejected() -> None:
+    async with (
+        open_broker() as left,
+        open_broker() as right,
+        open_runner(f"{left.url},{right.url}", MAX_CONCURRENCY="2"),
+    ):
+        one, other = [await broker.registered(START_LIMIT) for broker in (left, right)]
+        offers = [await other.offer() for _ in range(2)]
+        held = [await one.hold() for _ in range(2)]
+        for offer in offers:
+            answer = await other.accept(str(offer["offerId"]))
+            assert (answer["type"], answer["reason"]) == ("runner:taskrejected", AT_CAPACITY)
+        settings = settings_of("return 1")
+        one.peer.send({"type": "broker:tasksettings", "taskId": held[0], "settings": settings})
+        assert (await one.end(held[0])).result == 1
+        assert (await other.run("return 2")).result == 2
+
+
+@pytest.mark.row("1", "two brokers: losing one leaves the other's tasks alone")
+async def test_losing_one_of_two_brokers() -> None:
+    settings = {"MAX_CONCURRENCY": "2", "STDLIB_ALLOW": "time"}
+    code = "import time\nprint('up')\ntime.sleep(1.5)\nreturn 'unharmed'"
+    async with (
+        open_broker() as left,
+        open_broker() as right,
+        open_runner(f"{left.url}, {right.url}", **settings),
+    ):
+        one, other = [await broker.registered(START_LIMIT) for broker in (left, right)]
+        stays, goes = await one.start(code), await other.start(code)
+        await one.printed(stays, "'up'")
+        await other.printed(goes, "'up'")
+        other.peer.drop()
+        again = await right.registered()
+        await again.fence()
+        assert (await one.end(stays)).result == "unharmed"
+        assert again.peer.seen(taskId=goes) == []
+
+
+@pytest.mark.row("2", "two brokers: broker:drain from one stops the offers to that one")
+async def test_one_of_two_brokers_drains() -> None:
+    async with (
+        open_broker() as left,
+        open_broker() as right,
+        open_runner(f"{left.url},{right.url}", MAX_CONCURRENCY="1"),
+    ):
+        one, other = [await broker.registered(START_LIMIT) for broker in (left, right)]
+        await one.offer()
+        one.peer.send({"type": "broker:drain"})
+        await one.peer.ping()
+        await other.fence()
+        await other.fence()
+        await one.peer.nothing("runner:taskoffer", within=0.5)
+
+
+def test_the_measure_of_overlap() -> None:
+    assert most_at_once([(0, 2), (1, 3), (2, 4)]) == 2
+    assert most_at_once([(0, math.inf), (1, 3), (2, 4)]) == 3
