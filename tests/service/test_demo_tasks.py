@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -20,12 +21,20 @@ from trio_runner.service.demo_tasks import (
 )
 
 
+@functools.cache
+def compiled(code: str) -> tuple[Callable[..., Any], list[str]]:
+    """Compile the body of a function, and return it with the list that collects what it prints."""
+    printed: list[str] = []
+    scope: dict[str, Any] = {"print": lambda *words: printed.append(" ".join(map(str, words)))}
+    exec(f"def body(_item=None, _items=None):\n{textwrap.indent(code, '    ')}", scope)
+    return scope["body"], printed
+
+
 def perform(code: str, **names: object) -> tuple[Any, list[str]]:
     """Run the body of a function; return what it returned and printed."""
-    printed: list[str] = []
-    scope: dict[str, Any] = {**names, "print": lambda *words: printed.append(" ".join(map(str, words)))}
-    exec(f"def body():\n{textwrap.indent(code, '    ')}", scope)
-    return scope["body"](), printed
+    body, printed = compiled(code)
+    printed.clear()
+    return body(**names), list(printed)
 
 
 def order(**fields: str | None) -> dict[str, str | None]:
