@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -178,3 +181,150 @@ def open_pair(request: pytest.FixtureRequest) -> OpenPair:
                 yield Pair(server, client, proxy.cut, proxy.stall)
 
     return opening
+
+
+# --- peers that speak the wire byte by byte ---------------------------------------------------------
+
+
+@attrs.frozen
+class Frame:
+    """One WebSocket frame as a raw peer sees it."""
+
+    opcode: int
+    payload: bytes
+    final: bool = True
+
+
+class RawPeer:
+    """The other end of a connection, played by the test: it sends what it likes, protocol or not."""
+
+    def __init__(self, stream: trio.abc.Stream, *, client: bool) -> None:
+        self.stream = stream
+        self.request = b""
+        self._client = client
+        self._buffer = bytearray()
+
+    async def read_until(self, end: bytes) -> bytes:
+        """Return the bytes up to and including `end`."""
+        while end not in self._buffer:
+            try:
+                await self._more()
+            except EOFError as exc:
+                raise trio.BrokenResourceError from exc
+        position = self._buffer.index(end) + len(end)
+        return self._take(position)
+
+    async def accept(self, extra: bytes = b"") -> None:
+        """As a server: shake hands, and send `extra` in the same packet."""
+        self.request = await self.read_until(b"\r\n\r\n")
+        headers = dict(line.split(b": ", 1) for line in self.request.split(b"\r\n")[1:-2])
+        token = hashlib.sha1(headers[b"Sec-WebSocket-Key"] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        await self.stream.send_all(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + base64.b64encode(token) + b"\r\n\r\n" + extra
+        )
+
+    async def ask(self, path: str = "/", extra: bytes = b"") -> bytes:
+        """As a client: ask for a WebSocket, send `extra` at once too, and return the head of the answer."""
+        await self.stream.send_all(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+            + extra
+        )
+        return await self.read_until(b"\r\n\r\n")
+
+    async def send(self, opcode: int, payload: bytes = b"", *, final: bool = True) -> None:
+        """Send one frame."""
+        await self.stream.send_all(self.frame(opcode, payload, final=final))
+
+    def frame(self, opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
+        """Return one frame; a client's is masked with a key of zeros."""
+        mask = 0x80 if self._client else 0
+        length = len(payload)
+        if length < 126:
+            header = struct.pack("!BB", opcode | 0x80 * final, mask | length)
+        elif length < 65536:
+            header = struct.pack("!BBH", opcode | 0x80 * final, mask | 126, length)
+        else:
+            header = struct.pack("!BBQ", opcode | 0x80 * final, mask | 127, length)
+        return header + (b"\0\0\0\0" if mask else b"") + payload
+
+    async def read(self) -> Frame:
+        """Read one frame, whole.
+
+        Raises:
+            EOFError: the connection ended between two frames, or within one.
+        """
+        first, second = await self._exactly(2)
+        length = second & 0x7F
+        if length >= 126:
+            length = int.from_bytes(await self._exactly(2 if length == 126 else 8), "big")
+        assert bool(second & 0x80) is not self._client, "a client's frames are masked, a server's are not"
+        key = await self._exactly(4) if second & 0x80 else b"\0\0\0\0"
+        payload = await self._exactly(length)
+        mask = int.from_bytes((key * (length // 4 + 1))[:length], "big")
+        clear = (int.from_bytes(payload, "big") ^ mask).to_bytes(length, "big")
+        return Frame(first & 0x0F, clear, bool(first & 0x80))
+
+    async def at_end(self) -> bool:
+        """Whether nothing comes any more."""
+        try:
+            return not self._buffer and not await self.stream.receive_some(1)
+        except trio.BrokenResourceError:
+            return True
+
+    async def _exactly(self, count: int) -> bytes:
+        while len(self._buffer) < count:
+            await self._more()
+        return self._take(count)
+
+    async def _more(self) -> None:
+        try:
+            data = await self.stream.receive_some(1 << 18)
+        except trio.BrokenResourceError:
+            data = b""
+        if not data:
+            raise EOFError(f"ended with {len(self._buffer)} bytes left over")
+        self._buffer += data
+
+    def _take(self, count: int) -> bytes:
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
+
+
+Play = Callable[[RawPeer], Awaitable[None]]
+
+
+async def start_peer(nursery: trio.Nursery, play: Play, context: ssl.SSLContext | None = None) -> int:
+    """Play a server on a free loopback port, which is returned; a connection ends when `play` does."""
+
+    async def serve(stream: trio.SocketStream) -> None:
+        secured = stream if context is None else trio.SSLStream(stream, context, server_side=True)
+        try:
+            await play(RawPeer(secured, client=False))
+        except trio.BrokenResourceError:
+            pass  # the client has left
+        finally:
+            await trio.aclose_forcefully(secured)
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    nursery.start_soon(trio.serve_listeners, serve, listeners)
+    port: int = listeners[0].socket.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def start_raw_server() -> Callable[..., Awaitable[int]]:
+    """See `start_peer`."""
+    return start_peer
+
+
+@pytest.fixture
+def call_raw() -> Callable[[int], Awaitable[RawPeer]]:
+    """Connect a raw client to a loopback port."""
+
+    async def call(port: int) -> RawPeer:
+        return RawPeer(await trio.open_tcp_stream("127.0.0.1", port), client=True)
+
+    return call

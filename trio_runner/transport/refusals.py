@@ -66,7 +66,7 @@ def tls_failed(endpoint: Endpoint, error: BaseException) -> LinkLost:
             )
         if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST"):
             return LinkLost(f"{where} does not speak TLS: use http:// or ws:// in the URL, or another port")
-        if isinstance(cause, ssl.SSLError) and cause.reason:
+        if isinstance(cause, ssl.SSLError) and cause.reason not in (None, "UNEXPECTED_EOF_WHILE_READING"):
             return LinkLost(f"no TLS connection with {where}: {cause.reason}; check its TLS set-up")
     return LinkLost(f"{where} ended the connection during the TLS handshake: does that port speak TLS?")
 
