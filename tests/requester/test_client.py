@@ -22,7 +22,7 @@ GRANT = "one-time"
 
 
 class SocketBroker:
-    """Answers token requests as told, tasks with their own settings; ``boom`` fails, ``endless`` never ends."""
+    """Answers token requests as told, tasks with their settings; ``boom`` fails, ``endless`` never ends."""
 
     def __init__(self) -> None:
         self.url = ""
