@@ -39,7 +39,7 @@ FRAME_NAMES = frozenset(
     """.split()
 )
 
-_MANGLED = re.compile(r"_[^_]\w*?(__\w+__)\Z")
+_ENDINGS = tuple(sorted(INTERPRETER_NAMES))
 _DOTTED = re.compile(r"\s*\w+(\.\w+)*\s*\Z")
 
 # A field's format spec may hold fields itself; Python allows two levels, deeper ones are an error.
@@ -55,8 +55,8 @@ def denied_identifier(name: str, *, attribute: bool) -> str | None:
     """
     if name in INTERPRETER_NAMES or (attribute and name in FRAME_NAMES):
         return name
-    if name.startswith("_") and (mangled := _MANGLED.match(name)):
-        return mangled.group(1) if mangled.group(1) in INTERPRETER_NAMES else None
+    if name[:1] == "_" != name[1:2] and name.endswith(_ENDINGS):
+        return next(denied for denied in _ENDINGS if name.endswith(denied))
     return None
 
 

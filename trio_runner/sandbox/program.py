@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import linecache
 import re
 import warnings
@@ -86,7 +87,7 @@ def _as_function(tree: ast.Module) -> ast.Module:
     module = ast.parse("def code(): pass")
     function = module.body[0]
     assert isinstance(function, ast.FunctionDef)
-    future = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    future = _leading_future_imports(tree.body)
     typed = {
         node.target.id
         for node in ast.walk(tree)
@@ -106,16 +107,31 @@ def _functions_of(program: CodeType) -> Iterator[CodeType]:
     yield from (constant for constant in program.co_consts if isinstance(constant, CodeType))
 
 
+def _leading_future_imports(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the ``from __future__`` statements that stand where Python allows them."""
+    has_docstring = bool(body) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    rest = body[1:] if has_docstring else body
+    return list(
+        itertools.takewhile(
+            lambda node: isinstance(node, ast.ImportFrom) and node.module == "__future__", rest
+        )
+    )
+
+
 def _own_yield(tree: ast.Module) -> int | None:
     """Return the line of the first ``yield`` that belongs to the body itself, not to a function inside it."""
-    inner = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef | ast.GeneratorExp
     waiting: list[ast.AST] = list(reversed(tree.body))
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Yield | ast.YieldFrom):
             return node.lineno
-        if not isinstance(node, inner):
-            waiting += reversed(list(ast.iter_child_nodes(node)))
+        inside: set[ast.AST] = set()
+        match node:
+            case ast.FunctionDef(body=body) | ast.AsyncFunctionDef(body=body):
+                inside = set(body)
+            case ast.Lambda(body=body):
+                inside = {body}
+        waiting += [child for child in reversed(list(ast.iter_child_nodes(node))) if child not in inside]
     return None
 
 

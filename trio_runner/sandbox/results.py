@@ -85,7 +85,7 @@ def _faults(root: object) -> Iterator[tuple[str, str]]:
             above.discard(id(value))
         elif isinstance(value, float) and not math.isfinite(value):
             yield (
-                f"{path} is {float(value)}",
+                f"{path} is {json.dumps(float(value))}",
                 "JSON has no NaN and no Infinity: replace it, for example by None.",
             )
         elif isinstance(value, dict | list | tuple):
