@@ -26,7 +26,7 @@ from .observer import RequestEnqueued, RequestGivenUp
 __all__ = ["MAX_NAME", "RequestDesk"]
 
 MAX_NAME = 1000
-"""Characters that an id or a task type may have: far more than any has, a bound on what peers make us hold."""
+"""Characters that an id or a task type may have: more than any has, a bound on what peers make us hold."""
 
 _NEVER_EXPIRES = -1
 # Milliseconds, some thirty years: keeps absurd numbers from overflowing, changes nothing else.
