@@ -17,6 +17,7 @@ from .lifetime import live, run_to_exit_code
 from .logs import LogStyle, logging_to
 from .narration import LoggingObserver
 from .settings import Reading
+from .signals import ignore_further_signals
 
 __all__ = ["run_broker_daemon"]
 
@@ -38,7 +39,9 @@ def run_broker_daemon(reading: Reading[BrokerSettings]) -> ExitCode:
         click.echo(f"N8N_RUNNERS_AUTH_TOKEN={config.auth_token}")
     style = LogStyle(level=settings.log_level, no_color=settings.no_color, secrets=(config.auth_token,))
     with logging_to(style):
-        return run_to_exit_code(lambda: _serve(config))
+        code = run_to_exit_code(lambda: _serve(config))
+        ignore_further_signals()
+        return code
 
 
 async def _serve(config: BrokerConfig) -> None:

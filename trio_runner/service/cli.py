@@ -15,11 +15,9 @@ import attrs
 import click
 
 from .. import __version__
+from .exits import ExitCode
 
 __all__ = ["application", "main"]
-
-# What a shell reports for a command that SIGINT ended.
-_INTERRUPTED = 130
 
 
 @attrs.frozen
@@ -99,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("trio-runner: interrupted", err=True)
-        code = _INTERRUPTED
+        code = ExitCode.INTERRUPTED
     sys.exit(int(code or 0))
 
 

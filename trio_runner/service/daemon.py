@@ -23,6 +23,7 @@ from .narration import LoggingObserver
 from .run_config import oddities, runner_config
 from .run_settings import RunSettings
 from .settings import Reading, secret_variables
+from .signals import ignore_further_signals
 
 __all__ = ["run_daemon"]
 
@@ -45,7 +46,9 @@ def run_daemon(reading: Reading[RunSettings], environ: MutableMapping[str, str])
     style = LogStyle(level=settings.log_level, no_color=settings.no_color, secrets=secrets)
     with logging_to(style):
         _announce(reading, config)
-        return run_to_exit_code(lambda: _serve(settings, config))
+        code = run_to_exit_code(lambda: _serve(settings, config))
+        ignore_further_signals()
+        return code
 
 
 async def _serve(settings: RunSettings, config: RunnerConfig) -> None:

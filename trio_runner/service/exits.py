@@ -15,9 +15,11 @@ class ExitCode(enum.IntEnum):
         FAULT: a fault of this program or its machine; the log says which.
         BAD_SETTINGS: a setting is wrong; nothing was started.
         NO_BROKER: the broker refused the token, or no connection to it can be had any more.
+        INTERRUPTED: SIGINT came before or after the time in which it asks for a graceful end.
     """
 
     DONE = 0
     FAULT = 1
     BAD_SETTINGS = 2
     NO_BROKER = 3
+    INTERRUPTED = 130

@@ -56,7 +56,7 @@ async def serve_health(
 def _answer(request: HttpRequest, is_ready: Callable[[], bool]) -> HttpResponse:
     if request.path not in ("/", "/healthz", "/readyz"):
         return HttpResponse(404, b"Not found: ask for /healthz or /readyz\n")
-    if request.method not in ("GET", "HEAD"):
+    if request.method != "GET":  # HEAD arrives as GET
         return HttpResponse(405, b"Only GET\n", headers=(("Allow", "GET, HEAD"),))
     if request.path == "/readyz" and not is_ready():
         return HttpResponse(503, b"Not registered with a broker, or shutting down\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import structlog
 import trio
@@ -39,16 +40,23 @@ def run_to_exit_code(daemon: Callable[[], Awaitable[None]]) -> ExitCode:
     log = structlog.get_logger("trio_runner")
     try:
         trio.run(daemon)
-    except Exception as exc:  # the outermost boundary: everything becomes a line and an exit code
-        reasons = list(_leaves(exc))
-        if not all(isinstance(reason, TrioRunnerError) for reason in reasons):
-            log.exception("A fault of trio-runner: please report it with the lines that follow")
-            return ExitCode.FAULT
-        for reason in reasons:
-            log.error(str(reason))  # noqa: TRY400 - expected: the line says it all
-        return ExitCode.NO_BROKER if all(isinstance(r, LinkError) for r in reasons) else ExitCode.FAULT
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # the outermost boundary
+        return _account_for(list(_leaves(exc)), log)
     log.info("Stopped")
     return ExitCode.DONE
+
+
+def _account_for(reasons: list[BaseException], log: Any) -> ExitCode:
+    """Write why a daemon ended, and return the exit code for it. Called while the exception is handled."""
+    if any(isinstance(reason, KeyboardInterrupt) for reason in reasons):
+        log.warning("Interrupted")
+        return ExitCode.INTERRUPTED
+    if not all(isinstance(reason, TrioRunnerError) for reason in reasons):
+        log.exception("A fault of trio-runner; please report it with the lines that follow")
+        return ExitCode.FAULT
+    for reason in reasons:
+        log.error(str(reason))
+    return ExitCode.NO_BROKER if all(isinstance(reason, LinkError) for reason in reasons) else ExitCode.FAULT
 
 
 def _leaves(exc: BaseException) -> Iterator[BaseException]:
