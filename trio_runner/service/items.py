@@ -54,6 +54,8 @@ def read_source(source: str) -> str:
         ConfigError: it cannot be read, or is not UTF-8.
     """
     if source == "-":
+        if sys.stdin is None:
+            raise ConfigError("standard input is closed: there is nothing to read")
         return read_text(sys.stdin.buffer.read(), STANDARD_INPUT)
     try:
         return read_text(Path(source).read_bytes(), source)

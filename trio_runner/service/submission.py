@@ -42,6 +42,7 @@ class SubmitCode(enum.IntEnum):
     NO_BROKER = 3
     REQUEST_EXPIRED = 4
     TIMED_OUT = 5
+    NOT_WRITTEN = 6
     INTERRUPTED = 130
     READER_GONE = 141
     TERMINATED = 143
@@ -55,12 +56,14 @@ def submit(plan: SubmitPlan, connection: ConnectionSettings) -> int:
         connection: how to reach the broker.
 
     Raises:
-        ConfigError: no token was given.
+        ConfigError: no token was given, or there is no standard output.
     """
     if not connection.auth_token and not connection.grant_token:
         raise ConfigError(
             "no token: set N8N_RUNNERS_AUTH_TOKEN (or its _FILE) to the secret that the broker knows"
         )
+    if sys.stdout is None:
+        raise ConfigError("standard output is closed: there is nowhere to write the result to")
     code, results = trio.run(_submit_until_signal, plan, connection)
     return _write(results, plan) if code is SubmitCode.DONE else code
 
@@ -107,10 +110,13 @@ def _write(results: list[RawJson], plan: SubmitPlan) -> SubmitCode:
             indent=sys.stdout.isatty(),
         )
         stream.flush()
-    except BrokenPipeError:
-        # The reader has what it wanted. Python would complain once more when it flushes at exit.
+    except OSError as exc:
+        # What is still in the buffer goes nowhere: Python would fail once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return SubmitCode.READER_GONE
+        if isinstance(exc, BrokenPipeError):
+            return SubmitCode.READER_GONE
+        open_console().line(f"Error: the result cannot be written: {exc.strerror}", "bold red")
+        return SubmitCode.NOT_WRITTEN
     return SubmitCode.DONE
 
 

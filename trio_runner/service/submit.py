@@ -35,9 +35,10 @@ Examples:
 Exit codes:
   0  done                        4    no runner took the task
   1  the task failed             5    timed out, here or at the runner
-  2  wrong usage, or input that  130  interrupted (143: by SIGTERM)
-     cannot be read              141  the reader of the result went away
-  3  the broker cannot be reached, refused us, or was lost
+  2  wrong usage, or input that  6    the result cannot be written
+     cannot be read              130  interrupted (143: by SIGTERM)
+  3  the broker cannot be        141  the reader of the result went away
+     reached, refused us, or was lost
 """
 
 _WORK = "Work"

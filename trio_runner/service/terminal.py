@@ -36,11 +36,14 @@ class PersonConsole(Console):
 def open_console(stream: TextIO | None = None) -> PersonConsole:
     """Return a console for a stream, standard error by default.
 
-    Colours are used on terminals only, and not if NO_COLOR is set to anything but an empty text.
+    Colours are used on terminals only, and not if NO_COLOR is set to anything but an empty text. A stream
+    that the program was started without takes everything and shows nothing.
     """
+    file = stream or sys.stderr
     no_color = bool(os.environ.get("NO_COLOR"))
     return PersonConsole(
-        file=stream or sys.stderr,
+        file=file,
+        quiet=file is None,
         highlight=False,
         markup=False,
         emoji=False,
