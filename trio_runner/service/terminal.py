@@ -16,10 +16,10 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 
 
 class PersonConsole(Console):
-    """A rich console that falls silent, rather than ending the program, when its reader goes away."""
+    """A rich console that falls silent, rather than ending the program, when nothing can be written."""
 
     def on_broken_pipe(self) -> None:
-        """Stop writing: what the program does for others goes on."""
+        """Stop writing when the reader has gone: what the program does for others goes on."""
         self.quiet = True
 
     def line(self, text: str | Text = "", style: str = "") -> None:  # type: ignore[override]
@@ -30,7 +30,10 @@ class PersonConsole(Console):
             style: rich style for all of it.
         """
         shown = Text(plain(text)) if isinstance(text, str) else text
-        self.print(shown, style=style or None, soft_wrap=True)
+        try:
+            self.print(shown, style=style or None, soft_wrap=True)
+        except OSError:  # a full disk, say
+            self.quiet = True
 
 
 def open_console(stream: TextIO | None = None) -> PersonConsole:
