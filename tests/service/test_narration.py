@@ -135,6 +135,9 @@ def test_a_completed_task_names_its_owner(observer: LoggingObserver, lines: list
     assert (line["event"], line["log_level"]) == ("Task completed", "info")
     assert (line["task"], line["workflow"], line["node"]) == ("t1", "Invoices (w1)", "Clean")
     assert (line["seconds"], line["result_bytes"]) == (1.25, 42)
+    observer.observe(events.TaskStarted(BROKER, "t1", "Unknown", "Unknown", "Unknown", "Unknown"))
+    observer.observe(ended("completed"))
+    assert "workflow" not in lines[-1], "what is not known is left out"
     observer.observe(ended("completed"))
     assert "workflow" not in lines[-1], "the owner of an earlier task is forgotten"
 

@@ -355,3 +355,11 @@ def test_labels_name_the_place_or_the_known_variable() -> None:
     assert reading.label("runner_id") == "--id"
     assert reading.label("task_timeout") == "TRIO_RUNNER_TASK_TIMEOUT"
     assert reading.label("max_payload") == "N8N_RUNNERS_MAX_PAYLOAD"
+
+
+def test_every_variable_of_n8n_has_the_alias_that_the_help_promises() -> None:
+    for entry in settings_of(RunSettings):
+        for variable in entry.variables:
+            if variable.startswith("N8N_RUNNERS_"):
+                alias = variable.replace("N8N_RUNNERS_", "TRIO_RUNNER_")
+                assert entry.variables.index(alias) < entry.variables.index(variable)

@@ -48,7 +48,7 @@ async def serve_health(
             raise ConfigError(f"health check server: {exc} [N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT]") from exc
         bound_host, bound_port = addresses[0]
         structlog.get_logger("trio_runner").info(
-            f"Health check server listening on {bound_host}, port {bound_port}"
+            f"Health check server listening on {host}, port {bound_port}"
         )
         task_status.started((bound_host, bound_port))
 

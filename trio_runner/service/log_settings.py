@@ -32,6 +32,7 @@ def log_level() -> Any:
     """Declare the setting for the least important lines that are logged."""
     return setting(
         "TRIO_RUNNER_LOG_LEVEL",
+        "TRIO_RUNNER_LAUNCHER_LOG_LEVEL",
         "N8N_RUNNERS_LAUNCHER_LOG_LEVEL",
         flag="--log-level",
         kind=Choice(_LEVELS, metavar="LEVEL"),

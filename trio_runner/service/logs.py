@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import attrs
@@ -83,7 +84,7 @@ def logging_to(style: LogStyle, stdout: TextIO | None = None, stderr: TextIO | N
 def render(event: MutableMapping[str, Any], *, colour: bool) -> str:
     """Return an event as one line of text; a traceback follows in lines of its own."""
     fields = dict(event)
-    time, level = fields.pop("timestamp", ""), str(fields.pop("level", "info"))
+    time, level = str(fields.pop("timestamp", "")), str(fields.pop("level", "info"))
     message, trace = _one_line(fields.pop("event", "")), fields.pop("exception", "")
     pairs = "".join(f" {key}={_value(value)}" for key, value in fields.items())
     name = f"{level.upper():<7}"
@@ -129,8 +130,14 @@ def _configure_structlog() -> None:
 def _stamps() -> list[structlog.typing.Processor]:
     return [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+        _stamp_time,
     ]
+
+
+def _stamp_time(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    event["timestamp"] = f"{now.removesuffix('+00:00')}Z"
+    return event
 
 
 def _formatter(colour: bool) -> structlog.stdlib.ProcessorFormatter:

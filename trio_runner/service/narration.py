@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import singledispatchmethod
 from typing import Any
 
-import attrs
 import structlog
 
 from ..scheduling import observer as events
@@ -33,14 +32,6 @@ _REMEDIES = {
 _OPERATORS_MATTER = frozenset({"timeout", "worker-died", "no-settings", "runner"})
 
 
-@attrs.frozen
-class _Owner:
-    """Whose task it is, in the words of n8n."""
-
-    workflow: str
-    node: str
-
-
 class LoggingObserver:
     """Writes a line for each event that somebody would want to read.
 
@@ -52,7 +43,8 @@ class LoggingObserver:
         self._log: Any = structlog.get_logger("trio_runner")
         self._clock = clock
         self._repeats = Repeats()
-        self._owners: dict[tuple[str, str], _Owner] = {}
+        # By broker and task: whose task it is, in n8n's words, as far as the settings say it.
+        self._owners: dict[tuple[str, str], dict[str, str]] = {}
         # By broker: what has been said since it was last there. An outage that has ended is forgotten.
         self._outages: dict[str, Repeats] = {}
 
@@ -117,9 +109,13 @@ class LoggingObserver:
 
     @_narrate.register
     def _task_started(self, event: events.TaskStarted) -> None:
-        owner = _Owner(_named(event.workflow_name, event.workflow_id), _named(event.node_name, event.node_id))
+        named = {
+            "workflow": _named(event.workflow_name, event.workflow_id),
+            "node": _named(event.node_name, event.node_id),
+        }
+        owner = {key: name for key, name in named.items() if name}
         self._owners[event.broker, event.task_id] = owner
-        self._log.debug("Task started", task=event.task_id, workflow=owner.workflow, node=owner.node)
+        self._log.debug("Task started", task=event.task_id, **owner)
 
     @_narrate.register
     def _task_printed(self, event: events.TaskPrinted) -> None:
@@ -127,10 +123,8 @@ class LoggingObserver:
 
     @_narrate.register
     def _task_ended(self, event: events.TaskEnded) -> None:
-        owner = self._owners.pop((event.broker, event.task_id), None)
         about: dict[str, object] = {"task": event.task_id, "seconds": event.seconds}
-        if owner is not None:
-            about |= attrs.asdict(owner)
+        about |= self._owners.pop((event.broker, event.task_id), {})
         if event.outcome == "completed":
             self._log.info("Task completed", **about, result_bytes=event.result_size)
         elif event.outcome == "cancelled":
@@ -225,6 +219,6 @@ class LoggingObserver:
 
 
 def _named(name: str, identifier: str) -> str:
-    """Return a name with its id, or the one of them that is known."""
+    """Return a name with its id, or the one of them that is known, or nothing."""
     known = [text for text in (name, identifier) if text and text != "Unknown"]
-    return f"{known[0]} ({known[1]})" if len(known) == 2 else (known or ["unknown"])[0]
+    return f"{known[0]} ({known[1]})" if len(known) == 2 else "".join(known)
