@@ -9,6 +9,7 @@ surfaces as `RemoteProtocolError` with the path in wire names; a type nobody kno
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from typing import Any, Generic, TypeVar, cast, get_args
 
@@ -19,7 +20,9 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from ..errors import RemoteProtocolError
 from . import messages as m
+from .envelope import split_fields
 from .raw_json import RawJson
+from .surrogates import replace_surrogates
 
 __all__ = [
     "BROKER_TO_REQUESTER",
@@ -90,14 +93,18 @@ def encode(message: object) -> bytes:
     """Return the UTF-8 bytes of the text frame for a message.
 
     Args:
-        message: an instance of any class in `trio_runner.protocol.messages`.
+        message: an instance of any class in `trio_runner.protocol.messages`. Lone surrogates in its texts
+            are replaced: they have no UTF-8.
 
     Raises:
         KeyError: `message` is of no message class.
     """
     envelope: dict[str, object] = {"type": _WIRE_TYPES[type(message)]}
     envelope.update(_converter.unstructure(message))
-    return msgspec.json.encode(envelope)
+    try:
+        return msgspec.json.encode(envelope)
+    except UnicodeEncodeError:
+        return msgspec.json.encode({name: _without_surrogates(value) for name, value in envelope.items()})
 
 
 class Codec(Generic[MessageT]):
@@ -114,13 +121,14 @@ class Codec(Generic[MessageT]):
         """Turn one text frame into a message.
 
         Args:
-            frame: the whole text of the frame.
+            frame: the whole text of the frame. Bytes must be UTF-8, as those of a WebSocket's text frame
+                are: raw fields are not looked into again.
 
         Raises:
             RemoteProtocolError: not a JSON object, no ``type``, or a field that is missing or of the wrong
                 kind; the error names the wire type and the field.
         """
-        fields = _split(frame.encode("utf-8", "surrogatepass") if isinstance(frame, str) else frame)
+        fields = split_fields(frame)
         tag = _tag(fields)
         message_class = self._classes.get(tag)
         if message_class is None:
@@ -132,96 +140,33 @@ class Codec(Generic[MessageT]):
             raise RemoteProtocolError(f"{tag}: {_explain(exc)}") from exc
 
 
-# --- taking a frame apart ---------------------------------------------------------------------------
-
-_split_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# --- reading the fields of the envelope -------------------------------------------------------------
 
 
-def _split(frame: bytes) -> Mapping[str, bytes | memoryview]:
-    """Split one JSON object into its top-level fields, each still JSON.
-
-    Raises:
-        RemoteProtocolError: the frame is not one JSON object, or nests too deeply to be read.
-    """
-    try:
-        return {name: memoryview(raw) for name, raw in _split_decoder.decode(frame).items()}
-    except RecursionError as exc:
-        raise RemoteProtocolError("message is nested too deeply") from exc
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _split_leniently(frame)
-
-
-def _split_leniently(frame: bytes) -> Mapping[str, bytes]:
-    """Split what msgspec refuses but the standard library reads: escaped lone surrogates.
-
-    Raises:
-        RemoteProtocolError: the frame is not one JSON object even so.
-    """
-    fields: dict[str, bytes] = {}
-    try:
-        text = frame.decode()
-        position = _skip_space(text, 0)
-        _expect(text, position, "{")
-        position = _skip_space(text, position + 1)
-        while text[position : position + 1] != "}":
-            if fields:
-                _expect(text, position, ",")
-                position = _skip_space(text, position + 1)
-            _expect(text, position, '"')
-            name, position = _scanner.raw_decode(text, position)
-            position = _skip_space(text, position)
-            _expect(text, position, ":")
-            start = _skip_space(text, position + 1)
-            _, end = _scanner.raw_decode(text, start)
-            fields[name] = text[start:end].encode()
-            position = _skip_space(text, end)
-        if _skip_space(text, position + 1) != len(text):
-            raise ValueError(f"extra data after the object at character {position + 1}")
-    except RecursionError as exc:
-        raise RemoteProtocolError("message is nested too deeply") from exc
-    except ValueError as exc:
-        raise RemoteProtocolError(f"message is not a JSON object: {exc}") from exc
-    return fields
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_scanner = json.JSONDecoder(parse_constant=_refuse_constant)
-_SPACE = " \t\n\r"
-
-
-def _skip_space(text: str, position: int) -> int:
-    while position < len(text) and text[position] in _SPACE:
-        position += 1
-    return position
-
-
-def _expect(text: str, position: int, character: str) -> None:
-    if text[position : position + 1] != character:
-        found = repr(text[position : position + 1]) if position < len(text) else "its end"
-        raise ValueError(f"expected {character!r} at character {position}, found {found}")
-
-
-def _tag(fields: Mapping[str, bytes | memoryview]) -> str:
+def _tag(fields: Mapping[str, memoryview]) -> str:
     if "type" not in fields:
         raise RemoteProtocolError("message has no field 'type'")
-    tag = _decode_field(fields["type"])
-    if not isinstance(tag, str):
-        raise RemoteProtocolError(f"message field 'type' must be a string, not {type(tag).__name__}")
-    return tag
+    try:
+        return _string(_decode_field(fields["type"]), str)
+    except (RecursionError, TypeError, ValueError) as exc:
+        raise RemoteProtocolError(f"message field 'type': {exc}") from exc
 
 
-def _decode_field(raw: bytes | memoryview) -> object:
+def _decode_field(raw: memoryview) -> object:
     """Decode a small field of the envelope, replacing what could not be encoded again."""
-    value = json.loads(bytes(raw))
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _without_surrogates(json.loads(bytes(raw)))
+
+
+def _without_surrogates(value: object) -> object:
+    """Replace lone surrogates in a text or a list of texts."""
+    if isinstance(value, str):
+        return replace_surrogates(value)
+    if isinstance(value, list | tuple):
+        return [replace_surrogates(entry) if isinstance(entry, str) else entry for entry in value]
     return value
 
 
-def _values(message_class: type, tag: str, fields: Mapping[str, bytes | memoryview]) -> dict[str, object]:
+def _values(message_class: type, tag: str, fields: Mapping[str, memoryview]) -> dict[str, object]:
     """Decode the fields a message class knows, leaving raw ones raw; null counts as absent where allowed."""
     values: dict[str, object] = {}
     for field in attrs.fields(message_class):
@@ -259,16 +204,28 @@ def _camel(name: str) -> str:
     return head + "".join(part.capitalize() for part in rest)
 
 
+# Beyond this JavaScript, and every calculation with a float, loses whole numbers.
+_LARGEST_INTEGER = 2**53 - 1
+
+_JSON_KINDS = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+
+
+def _kind(value: object) -> str:
+    return _JSON_KINDS.get(type(value), "number")
+
+
 def _string(value: object, _: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"must be a string, not {type(value).__name__}")
+        raise TypeError(f"must be a string, not {_kind(value)}")
     return value
 
 
 def _integer(value: object, _: object) -> int:
     # JavaScript has one kind of number: 5000.0 is an integer too. bool is none.
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise TypeError(f"must be a whole number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"must be a whole number, not {_kind(value)}")
+    if not -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER or value != int(value):
+        raise TypeError(f"must be a whole number below 2**53, not {reprlib.repr(value)}")
     return int(value)
 
 
@@ -281,7 +238,7 @@ def _strings(value: object, _: object) -> tuple[str, ...]:
 def _literal(value: object, literal: Any) -> object:
     if value not in get_args(literal):
         choices = " or ".join(repr(choice) for choice in get_args(literal))
-        raise ValueError(f"must be {choices}, not {value!r}")
+        raise ValueError(f"must be {choices}, not {reprlib.repr(value)}")
     return value
 
 
