@@ -132,11 +132,12 @@ class _Pool:
             outcome = await self._run_on(worker, reply, job, on_event)
             if not isinstance(outcome, WorkerDied):
                 return outcome
-            if reply.started or (retried and not worker.never_lived):
+            if reply.started or (retried and worker.exit_code is not None):
                 self._deaths += 1
                 return outcome
-            # It was gone before it had read its settings: none of the code has run, another may try.
-            retried = retried or not worker.never_lived
+            # It was gone before it had read its settings: none of the code has run, another may try. Once
+            # only if it died by itself: reading the settings may have killed it.
+            retried = retried or worker.exit_code is not None
 
     async def _run_on(
         self, worker: Worker, reply: Reply, job: Job, on_event: OnEvent
@@ -212,7 +213,7 @@ class _Pool:
         idle = worker in self._idle
         if idle:
             self._idle.remove(worker)
-        if (idle or worker.never_lived) and self._zygote is not None and self._zygote.alive:
+        if (idle or worker.exit_code is None) and self._zygote is not None and self._zygote.alive:
             death = describe_death(worker, hung_up=False)
             self._pause(f"a worker ended without having had a task: {death.description}")
         if idle:

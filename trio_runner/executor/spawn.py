@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,6 +59,13 @@ class ZygoteProcess:
         size = os.fstat(self.stderr.fileno()).st_size
         self.stderr.seek(max(0, size - _STDERR_READ))
         return (self.stderr.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+
+    def cause_of_death(self) -> str:
+        """Return what the exit code of the process tells, after it has ended."""
+        code = self.process.returncode
+        if code is not None and code < 0:
+            return f"it was ended by {signal.Signals(-code).name}"
+        return f"it ended with exit status {code}"
 
     async def end(self) -> bool:
         """Hang up, which makes the zygote kill its workers and end; kill it if it does not.

@@ -32,9 +32,10 @@ class Worker:
         number: see Args.
         channel: the runner's end of the socket pair; non-blocking. At the worker's end, what it sent stays
             readable, followed by the end of the stream.
+        pid: the process id, None until it is known. For people and tests: to signal it, use `kill`.
         ended: set once nothing of the worker is left.
-        exit_code: what ``waitpid`` told, once it has ended; None if that is not known.
-        never_lived: the process was never there: the fork failed, or the zygote was lost before it.
+        exit_code: what ``waitpid`` told, once it has ended; None if there is nobody to know: the fork failed, or
+            the zygote was lost.
         epitaph: why it ended, if the runner knows better than the exit code; else empty.
     """
 
@@ -47,18 +48,12 @@ class Worker:
         # A full pipe drops what native code writes: nobody reads before its end, and it must not block.
         os.set_blocking(self._stderr, False)
         os.set_blocking(self._far_stderr, False)
-        self._pid: int | None = None
+        self.pid: int | None = None
         self._pidfd: int | None = None
         self._released = False
         self.ended = trio.Event()
         self.exit_code: int | None = None
-        self.never_lived = False
         self.epitaph = ""
-
-    @property
-    def pid(self) -> int | None:
-        """The process id, once known. For people and tests: to signal it, use `kill`."""
-        return self._pid
 
     # --- told by the zygote's client ---
 
@@ -68,13 +63,12 @@ class Worker:
 
     def be_born(self, pid: int, pidfd: int | None) -> None:
         """Take note of the process, and of the descriptor that stands for it."""
-        self._pid = pid
+        self.pid = pid
         self._pidfd = pidfd
 
     def end(self, exit_code: int | None, *, epitaph: str = "") -> None:
         """Take note that nothing of the worker is left."""
         self.exit_code = exit_code
-        self.never_lived = self._pid is None
         self.epitaph = epitaph
         if sys.platform == "linux":
             # Somebody else may still hold the worker's end; here what has arrived stays readable after this.

@@ -57,7 +57,7 @@ class Zygote:
         self._next_number = 0
         self._outbox: deque[tuple[bytes, list[int]]] = deque()
         self._stalled = trio.Event()  # the socket is full: the writer is to go on
-        self._due: dict[int, float] = {}  # number of a worker -> when an answer about it is due; oldest first
+        self._due: dict[control.Fork | control.End, float] = {}  # request -> when its answer is; oldest first
         self._asked = trio.Event()  # the watch has something to watch
         self._greeted = trio.Event()
 
@@ -74,13 +74,14 @@ class Zygote:
                 nursery.start_soon(self._write)
                 await self._read(until=self._greeted)
                 nursery.cancel_scope.cancel()
+            if not self._greeted.is_set():
+                await self._spawned.process.wait()  # it has hung up: its last words are complete when it ends
         if self._greeted.is_set():
             return
         if limit.cancelled_caught:
             raise ConfigError(
                 f"python: {config.python!r} started but was not ready within {config.start_limit:g} seconds"
             )
-        await self._spawned.process.wait()  # it has hung up: when it has ended, its last words are complete
         why = self._spawned.last_line() or "it ended at once, without a word"
         raise ConfigError(f"python: {config.python!r} cannot run tasks: {why}")
 
@@ -111,8 +112,7 @@ class Zygote:
         self._next_number += 1
         worker = Worker(self._next_number, self._end)
         self._workers[worker.number] = worker
-        self._expect_answer(worker)
-        self._post(control.Fork(worker.number), worker.hand_over())
+        self._request(control.Fork(worker.number), worker.hand_over())
         return worker
 
     def approve(self, digest: str, forget: str | None) -> None:
@@ -127,8 +127,7 @@ class Zygote:
     # --- the conversation ---
 
     def _end(self, worker: Worker) -> None:
-        self._expect_answer(worker)
-        self._post(control.End(worker.number))
+        self._request(control.End(worker.number))
 
     def _post(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
         self._outbox.append((control.encode(message, len(descriptors)), list(descriptors)))
@@ -181,7 +180,7 @@ class Zygote:
                 self.walls = tuple(walls)
                 self._greeted.set()
             case control.Forked(number, pid):
-                self._due.pop(number, None)
+                self._due.pop(control.Fork(number), None)
                 self._workers[number].be_born(pid, descriptors[0] if descriptors else None)
             case control.ForkFailed(number, why):
                 self._bury(self._workers[number], None, f"The system could not start a process: {why}.")
@@ -192,24 +191,26 @@ class Zygote:
                 self._bury(self._workers[number], status, epitaph)
 
     def _bury(self, worker: Worker, exit_code: int | None, epitaph: str = "") -> None:
-        self._due.pop(worker.number, None)
+        self._due.pop(control.Fork(worker.number), None)
+        self._due.pop(control.End(worker.number), None)
         del self._workers[worker.number]
         worker.end(exit_code, epitaph=epitaph)
         self._on_ended(worker)
 
-    def _expect_answer(self, worker: Worker) -> None:
-        self._due.setdefault(worker.number, trio.current_time() + _ANSWER_LIMIT)
+    def _request(self, request: control.Fork | control.End, descriptors: Sequence[int] = ()) -> None:
+        self._due.setdefault(request, trio.current_time() + _ANSWER_LIMIT)
         self._asked.set()
+        self._post(request, descriptors)
 
     async def _watch(self) -> None:
         """Kill a zygote that leaves a request unanswered: it is stopped, or worse."""
         while True:
-            self._asked = trio.Event()
-            if not self._due:
+            while not self._due:
+                self._asked = trio.Event()
                 await self._asked.wait()
-            number, due = next(iter(self._due.items()))
+            request, due = next(iter(self._due.items()))
             await trio.sleep_until(due)
-            if self._due.get(number) == due:
+            if request in self._due:
                 self.kill(f"it did not answer for {_ANSWER_LIMIT:g} seconds")
                 await trio.sleep_forever()
 
@@ -236,7 +237,7 @@ class Zygote:
         await self._spawned.kill_leftovers()
 
     def _drop_workers(self) -> None:
-        self.lost = self.lost or self._spawned.last_line() or f"exit code {self._spawned.process.returncode}"
+        self.lost = self.lost or self._spawned.last_line() or self._spawned.cause_of_death()
         for worker in list(self._workers.values()):
             self._bury(worker, None, f"The process that forks the workers was lost ({self.lost}).")
         for _, descriptors in self._outbox:
@@ -263,6 +264,7 @@ async def start_zygote(config: ProcessExecutorConfig, on_ended: Callable[[Worker
     try:
         await zygote.greet(config)
     except BaseException:
+        zygote.kill("it was not ready")
         with trio.move_on_after(_CLOSE_LIMIT, shield=True):
             await zygote.close()
         raise
