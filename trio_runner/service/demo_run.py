@@ -22,7 +22,7 @@ from .demo_work import DemoWork
 from .process_tree import Process, descendants, still_alive
 from .terminal import open_console
 
-__all__ = ["run_demo"]
+__all__ = ["run_demo", "verdict"]
 
 # All of it takes a few seconds on any machine: whoever waits longer looks at a fault, not at work.
 _START_SECONDS = 20
@@ -57,7 +57,9 @@ async def _demo(screen: DemoScreen, slots: int) -> int:
     screen.tasks(work.tasks)
     screen.answer(work.totals)
     left = still_alive(processes)
-    return _verdict(screen, work, len(processes), len(left), trio.current_time() - started)
+    return verdict(
+        screen, work, processes=len(processes), left=len(left), seconds=trio.current_time() - started
+    )
 
 
 async def _with_services(screen: DemoScreen, work: DemoWork, slots: int) -> set[Process]:
@@ -93,8 +95,16 @@ def _facts(broker: BrokerHandle, work: DemoWork, slots: int) -> dict[str, str]:
     }
 
 
-def _verdict(screen: DemoScreen, work: DemoWork, processes: int, left: int, seconds: float) -> int:
-    """Say whether everything was as it should be."""
+def verdict(screen: DemoScreen, work: DemoWork, *, processes: int, left: int, seconds: float) -> int:
+    """Say whether everything was as it should be, and return the exit code.
+
+    Args:
+        screen: where to say it.
+        work: what was done.
+        processes: how many there were before everything was stopped.
+        left: how many of them are still there.
+        seconds: that it took.
+    """
     unplanned = sum(not task.as_planned for task in work.tasks)
     right = work.totals == plain_totals(work.orders.rows)
     screen.say(f"Left out: {work.unusable} rows beyond repair, {work.doubled} that were there twice.")
