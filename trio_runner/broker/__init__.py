@@ -1,1 +1,1 @@
-"""The broker: matches task requests with runners' offers and relays what belongs to a task."""
+"""The broker: matches task requests with runners' offers and relays what they say to each other."""

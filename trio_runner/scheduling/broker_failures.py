@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from ..protocol.raw_json import RawJson
 
-__all__ = ["execution_timed_out", "no_settings", "runner_lost"]
+__all__ = ["broker_stopped", "execution_timed_out", "no_settings", "runner_lost"]
+
+
+def broker_stopped() -> RawJson:
+    """The broker was told to end, and the task had not finished when its time for that was up."""
+    return _error(
+        "cancelled",
+        "Task was cancelled",
+        "The broker was shut down before the task ended. A task that may run twice can be submitted again.",
+    )
 
 
 def execution_timed_out(seconds: float) -> RawJson:

@@ -226,6 +226,15 @@ class TaskDesk:
                 self._outbox.send(task.request.requester, m.TaskFailure(task.task_id, error))
         return failed
 
+    def stop(self, now: float) -> None:
+        """The broker ends: fail every accepted task, put the requests of the others back."""
+        for task in tuple(self._tasks.values()):
+            if task.phase is BrokerPhase.ACCEPT_PENDING:
+                self.abandon(task.task_id)
+                self._requests.put_back(task.request)
+            elif task.phase is not BrokerPhase.ABANDONED:
+                self._stop(task, "cancelled", failures.broker_stopped(), now)
+
     # --- time ---------------------------------------------------------------------------------------
 
     def next_deadline(self) -> float:

@@ -229,6 +229,12 @@ class Matchmaker:
                 self._outbox.send(runner.connection, m.Drain())
         return self._finish(now)
 
+    def stop(self, now: float) -> Decisions:
+        """End everything that is left, at the end of a drain: requests expire, tasks fail as cancelled."""
+        decisions = self.drain(now)
+        self._tasks.stop(now)
+        return decisions + self._finish(now)
+
     @property
     def drained(self) -> bool:
         """No requests are taken any more, and none that was taken is left in any form."""

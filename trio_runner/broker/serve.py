@@ -1,0 +1,114 @@
+"""The broker as a service: one port, until it is cancelled or told to drain."""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+from ..scheduling.broker_statistics import BrokerStatistics
+from ..scheduling.observer import NullObserver, Observer
+from ..transport.http_server import serve_http
+from .config import BrokerConfig
+from .exchange import Exchange
+from .peers import Peers
+from .routes import Routes
+
+__all__ = ["BrokerHandle", "BrokerStatistics", "serve_broker"]
+
+_GOING_AWAY = 1001
+_SHUTTING_DOWN = "broker is shutting down"
+# Seconds for all peers to read the last messages and to shake hands at the end.
+_FAREWELL = 3.0
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
+
+
+@attrs.frozen
+class BrokerHandle:
+    """What `serve_broker` starts with.
+
+    Attributes:
+        addresses: what it listens on, host and port.
+    """
+
+    addresses: tuple[tuple[str, int], ...]
+    _exchange: Exchange = attrs.field(repr=False)
+    _draining: trio.Event = attrs.field(repr=False)
+
+    @property
+    def url(self) -> str:
+        """Base URL for runners and requesters on this machine."""
+        host, port = self.addresses[0]
+        host = _EVERY_ADDRESS.get(host, host)
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def statistics(self) -> BrokerStatistics:
+        """Return a snapshot."""
+        return self._exchange.statistics()
+
+    def drain(self) -> None:
+        """Begin to end: `serve_broker` returns once no task is left, or after `drain_timeout`.
+
+        Runners are told to stop offering, waiting requests expire with reason ``draining``, new ones do at
+        once. Tasks that are left at the end fail as cancelled. Calling it again changes nothing.
+        """
+        self._exchange.drain()
+        self._draining.set()
+
+
+async def serve_broker(
+    config: BrokerConfig,
+    *,
+    observer: Observer = NullObserver(),  # noqa: B008 - holds nothing
+    task_status: trio.TaskStatus[BrokerHandle] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Match task requests with runners' offers, until cancelled or drained.
+
+    ```python
+    async with trio.open_nursery() as nursery:
+        broker: BrokerHandle = await nursery.start(serve_broker, BrokerConfig(auth_token="secret", port=0))
+        print(broker.url)
+    ```
+
+    Args:
+        config: where to listen, the secret, limits.
+        observer: is told what happens; it must not raise.
+        task_status: started with a `BrokerHandle` once connections are accepted.
+
+    Raises:
+        ConfigError: it is impossible to listen there.
+
+    Cancellation:
+        Stops listening and closes all connections promptly, with close code 1001.
+    """
+    exchange = Exchange(config.limits, observer)
+    routes = Routes(config, Peers(exchange, observer, info_timeout=config.info_timeout), observer)
+    draining = trio.Event()
+    async with trio.open_nursery() as nursery:
+        addresses: tuple[tuple[str, int], ...] = await nursery.start(_serve_connections, config, routes)
+        nursery.start_soon(exchange.watch_deadlines)
+        task_status.started(BrokerHandle(addresses, exchange, draining))
+        await draining.wait()
+        await _wind_down(exchange, config.drain_timeout)
+        nursery.cancel_scope.cancel()
+
+
+async def _serve_connections(
+    config: BrokerConfig, routes: Routes, *, task_status: trio.TaskStatus[tuple[tuple[str, int], ...]]
+) -> None:
+    await serve_http(
+        config.host,
+        config.port,
+        routes.answer,
+        max_connections=config.max_connections,
+        task_status=task_status,
+    )
+
+
+async def _wind_down(exchange: Exchange, drain_timeout: float) -> None:
+    """Let tasks finish, end those that do not, and part from everybody."""
+    with trio.move_on_after(drain_timeout):
+        await exchange.drained()
+    exchange.stop()
+    exchange.close(_GOING_AWAY, _SHUTTING_DOWN)
+    with trio.move_on_after(_FAREWELL):
+        await exchange.emptied()
