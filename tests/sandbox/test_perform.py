@@ -34,16 +34,19 @@ def send(kind, payload):
         os.kill(os.getpid(), signal.SIGUSR1)
     out.write(line[5:])
 
+exec(sys.argv[3])
 perform(sys.argv[1].encode(), Policy.from_json(sys.argv[2]), send)
 os._exit(0)
 """
 
 
-def perform(code: str, *, policy: Policy = FREE, environment: dict[str, str] | None = None) -> Frames:
-    """Run one task in a fresh interpreter."""
+def perform(
+    code: str, *, policy: Policy = FREE, environment: dict[str, str] | None = None, before: str = ""
+) -> Frames:
+    """Run one task in a fresh interpreter, after the statements `before`."""
     settings = json.dumps({"code": code, "nodeMode": "runOnceForAllItems", "items": []})
     ended = subprocess.run(
-        [sys.executable, "-B", "-c", WORKER, settings, policy.to_json()],
+        [sys.executable, "-B", "-c", WORKER, settings, policy.to_json(), before],
         env={**os.environ, **(environment or {})},
         capture_output=True,
         timeout=30,
@@ -198,12 +201,46 @@ return 'done'
     assert set(frames.texts[:100]) == {"x"}
 
 
-def test_random_numbers_need_no_import_to_differ() -> None:
-    code = "import random\nreturn random.random()"
-    assert perform(code).result != perform(code).result
+SEEDED = """
+import sys, types
+sys.modules['numpy.random'] = types.SimpleNamespace(seed=lambda: setattr(sys, 'seeded', True))
+"""
 
 
-MEMORY = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (300 * 1024 ** 2,) * 2)\n"
+def test_random_numbers_of_a_library_loaded_before_the_fork_are_seeded_anew() -> None:
+    assert perform("import sys\nreturn sys.seeded", before=SEEDED).result is True
+
+
+def test_what_the_code_replaces_is_not_what_we_use() -> None:
+    code = """
+import json
+json.dumps = json.loads = None
+print([1])
+return {'a': 1}
+"""
+    frames = perform(code)
+    assert frames.prints == [["[1]"]]
+    assert frames.result == {"a": 1}
+
+
+def test_what_looks_for_its_module_finds_one() -> None:
+    code = """
+import collections, dataclasses, enum, typing
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: typing.ClassVar[int] = 2
+class Colour(enum.Enum):
+    RED = 1
+Pair = collections.namedtuple('Pair', 'a b')
+class Typed(typing.NamedTuple):
+    n: int
+return [str(Point(1)), Colour.RED.name, Pair(1, 2).b, Typed(3).n, Point.__module__]
+"""
+    assert perform(code).result == ["<code>.<locals>.Point(x=1)", "RED", 2, 3, "__main__"]
+
+
+MEMORY = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (200 * 1024 ** 2,) * 2)\n"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +248,7 @@ MEMORY = "import resource\nresource.setrlimit(resource.RLIMIT_AS, (300 * 1024 **
     [
         "x = bytearray(1024 ** 3)",
         "x = []\nwhile True: x.append(bytes(1000))",
-        "return [{'a': 'x' * 10 ** 7}] * 40",
+        "return [{'a': 'x' * 10 ** 7}] * 25",
     ],
 )
 def test_a_task_out_of_memory_says_so(code: str) -> None:

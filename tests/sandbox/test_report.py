@@ -150,7 +150,7 @@ except KeyError as e:
         "def even(n): return odd(n + 1)\ndef odd(n): return even(n + 1)\neven(0)",
         "raise ValueError('x' * 1_000_000)",
         "raise ExceptionGroup('g', [ValueError('y' * 5000) for n in range(500)])",
-        "e = None\nfor n in range(500):\n    new = ValueError(n)\n    new.__cause__ = e\n    e = new\nraise e",
+        "e = None\nfor n in range(500):\n    new = ValueError(n)\n    new.__cause__, e = e, new\nraise e",
         "import sys\nfor _ in range(3000): print('e' * 1000, file=sys.stderr)\n1 / 0",
         "raise ValueError('\\0' * 500_000)",
     ],

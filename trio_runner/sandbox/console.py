@@ -32,6 +32,9 @@ STDERR_LIMIT = 16 * 1024
 
 Send = Callable[[FrameKind, bytes], None]
 
+# Made once and kept: the person's code may replace `json.dumps`.
+_encode = json.JSONEncoder(default=text_of, ensure_ascii=False).encode
+
 
 def format_argument(value: object) -> str:
     """Return one argument of ``print()`` the way n8n shows it."""
@@ -40,7 +43,7 @@ def format_argument(value: object) -> str:
     if value is None or isinstance(value, int | float):
         return text_of(value)
     try:
-        return json.dumps(value, default=text_of, ensure_ascii=False)
+        return _encode(value)
     except RecursionError:
         return f"[{type_name(value)} nested too deeply]"
     except (ValueError, TypeError, RuntimeError) as error:

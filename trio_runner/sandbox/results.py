@@ -14,6 +14,7 @@ __all__ = ["encode_result"]
 # Values looked at when searching for the place of a fault; beyond, the place stays unnamed.
 _SEARCH_LIMIT = 1_000_000
 _PATH_LIMIT = 300
+_NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _NO_NAN = "JSON has no NaN and no Infinity: replace it, for example by None."
 
 
@@ -32,7 +33,7 @@ def encode_result(value: object, limit: int) -> bytes:
         TaskFailed: it is no JSON even so, or too large; says where and what to do.
     """
     try:
-        text = json.dumps(value, default=_as_text, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode(value)
     except _Unreadable as error:
         raise _refusal(str(error), "Return values that JSON knows, or that str() can write.") from None
     except (ValueError, TypeError, RuntimeError) as error:
@@ -55,6 +56,12 @@ def _as_text(value: object) -> str:
             f"The result holds a {type_name(value)} that cannot be written:"
             f" its str() raised {type_name(error)}"
         ) from None
+
+
+# Made once and kept: the person's code may replace `json.dumps`.
+_encode = json.JSONEncoder(
+    default=_as_text, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+).encode
 
 
 def _explained(value: object, error: Exception) -> TaskFailed:
@@ -85,7 +92,7 @@ def _faults(root: object) -> Iterator[tuple[str, str]]:
             above.discard(id(value))
         elif isinstance(value, float) and not math.isfinite(value):
             yield (
-                f"{path} is {json.dumps(float(value))}",
+                f"{path} is {_NAMES[str(float(value))]}",
                 "JSON has no NaN and no Infinity: replace it, for example by None.",
             )
         elif isinstance(value, dict | list | tuple):
@@ -113,7 +120,7 @@ def _children(
 def _bad_keys(path: str, value: object) -> Iterator[tuple[str, str]]:
     for key in value if isinstance(value, dict) else ():
         if isinstance(key, float) and not math.isfinite(key):
-            yield f"{path} has the key {json.dumps(float(key))}", _NO_NAN
+            yield f"{path} has the key {_NAMES[str(float(key))]}", _NO_NAN
         elif not isinstance(key, str | int | float | None):
             yield (
                 f"{path} has a key of type {type_name(key)}",

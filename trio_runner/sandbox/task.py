@@ -37,6 +37,10 @@ _RESERVE = 256 * 1024
 # Findings of the analysis that are listed.
 _FINDINGS = 100
 
+# What a crash of native code raises: blocking these would lose the line that `faulthandler` tells.
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_INTERRUPTIONS = signal.valid_signals() - _CRASHES
+
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
 
@@ -153,7 +157,7 @@ def _settle(process: int) -> None:
     """Make sure that nothing the code left behind interrupts the report of its end."""
     if os.getpid() != process:
         _end_fork()
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
     sys.settrace(None)
     sys.setprofile(None)
     sys.setrecursionlimit(_RECURSION_LIMIT)
@@ -174,7 +178,7 @@ def _whole(send: Send) -> Send:
     """Keep signal handlers, which may raise, from interrupting `send` in the middle of a frame."""
 
     def send_whole(kind: FrameKind, payload: bytes) -> None:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
         try:
             send(kind, payload)
         finally:
