@@ -34,16 +34,17 @@ if os.fork() == 0:
     if os.fork() == 0:
         os.setsid()
         os.chdir('/')
-        for number in range(1, 64):
-            signal.signal(number, signal.SIG_IGN) if number in (1, 2, 3, 15) else None
+        for number in (1, 2, 3, 15):
+            signal.signal(number, signal.SIG_IGN)
         os.write(writer, str(os.getpid()).encode())
         while True:
             time.sleep(1000)
     os._exit(0)
 print(os.read(reader, 20).decode())
 """
-"""Code that leaves a double-forked, setsid, signal-ignoring daemon behind, and prints its process id. The daemon
-keeps every descriptor of its parent open, the connection to the runner included."""
+"""Code that leaves a double-forked daemon with a session of its own behind, and prints its process id.
+
+The daemon ignores signals and keeps every descriptor open, the connection to the runner included."""
 
 FOREVER = "import time\nwhile True: time.sleep(1000)\n"
 
@@ -152,6 +153,11 @@ def open_descriptors(pid: int | str = "self") -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def is_there(pid: int | str) -> bool:
+    """Whether a process has this number now, dead and unreaped ones included."""
+    return Path(f"/proc/{pid}").exists()
+
+
 async def wait_removed(path: Path) -> None:
     """Wait until a file or directory is gone, told by the kernel."""
     libc = ctypes.CDLL(None)
@@ -159,7 +165,7 @@ async def wait_removed(path: Path) -> None:
     try:
         assert libc.inotify_add_watch(watch, os.fsencode(path.parent), 0x00000200) >= 0  # IN_DELETE
         with trio.fail_after(30):
-            while path.exists():
+            while await trio.Path(path).exists():
                 await trio.lowlevel.wait_readable(watch)
                 assert len(os.read(watch, 65536)) >= struct.calcsize("iIII")
     finally:

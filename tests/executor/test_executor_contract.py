@@ -58,7 +58,7 @@ async def _handler(task: HandlerTask) -> object:
             return float("nan")
         case _:
             task.print("hanging")
-            await trio.sleep_forever()
+            return await trio.sleep_forever()
 
 
 @asynccontextmanager

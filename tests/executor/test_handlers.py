@@ -24,6 +24,7 @@ async def _run(
 
 async def test_a_handler_is_given_its_task() -> None:
     async def handler(task: HandlerTask) -> object:
+        await trio.lowlevel.checkpoint()
         return [task.task_id, task.task_type, task.settings]
 
     outcome = await _run(handler, {"name": "Ada"})
@@ -54,6 +55,7 @@ async def test_printing_after_the_end_is_an_error() -> None:
     kept: list[HandlerTask] = []
 
     async def handler(task: HandlerTask) -> None:
+        await trio.lowlevel.checkpoint()
         kept.append(task)
 
     events = Events()
@@ -65,6 +67,7 @@ async def test_printing_after_the_end_is_an_error() -> None:
 
 async def test_a_failure_tells_the_handlers_own_frames_only() -> None:
     async def handler(task: HandlerTask) -> None:
+        await trio.lowlevel.checkpoint()
         raise LookupError
 
     outcome = await _run(handler)
@@ -76,11 +79,13 @@ async def test_a_failure_tells_the_handlers_own_frames_only() -> None:
 
 async def test_the_one_fault_in_a_nursery_is_the_message() -> None:
     async def break_down() -> None:
+        await trio.lowlevel.checkpoint()
         raise OSError("disk full")
 
     async def handler(task: HandlerTask) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(break_down)
+            nursery.start_soon(trio.sleep_forever)
 
     outcome = await _run(handler)
     assert isinstance(outcome, Failed)
@@ -90,6 +95,7 @@ async def test_the_one_fault_in_a_nursery_is_the_message() -> None:
 @pytest.mark.parametrize("result", [object(), {1, 2}, float("inf")])
 async def test_a_result_that_is_no_json_names_the_remedy(result: object) -> None:
     async def handler(task: HandlerTask) -> object:
+        await trio.lowlevel.checkpoint()
         return result
 
     outcome = await _run(handler)
@@ -101,6 +107,7 @@ async def test_a_result_that_is_no_json_names_the_remedy(result: object) -> None
 
 async def test_an_endless_result_is_an_outcome() -> None:
     async def handler(task: HandlerTask) -> object:
+        await trio.lowlevel.checkpoint()
         nested: list[object] = []
         for _ in range(100_000):
             nested = [nested]

@@ -19,7 +19,19 @@ from trio_runner.executor.zygote import Zygote
 from trio_runner.scheduling.observer import Event, ExecutorTrouble
 from trio_runner.scheduling.outcome import Completed, Failed, WorkerDied
 
-from .tasks import DAEMON, FOREVER, FREE, FREE_CONFIG, Events, Watched, job, result_of, settled, watching
+from .tasks import (
+    DAEMON,
+    FOREVER,
+    FREE,
+    FREE_CONFIG,
+    Events,
+    Watched,
+    is_there,
+    job,
+    result_of,
+    settled,
+    watching,
+)
 
 pytestmark = pytest.mark.process
 
@@ -133,7 +145,7 @@ PID = "import os, signal\nprint(os.getpid())\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER,
         "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))\n" + FOREVER,
         "os.kill(os.getpid(), signal.SIGSTOP)",
-        "import threading\nfor _ in range(5): threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()",
+        "import threading, time\nfor _ in 'abc': threading.Thread(target=time.sleep, args=(1000,)).start()",
     ],
 )
 async def test_cancelled_means_dead(executor: Executor, stubborn: str) -> None:
@@ -146,7 +158,7 @@ async def test_cancelled_means_dead(executor: Executor, stubborn: str) -> None:
                 with trio.CancelScope(shield=True):
                     await worker.wait_dead()
     assert scope.cancelled_caught
-    assert not Path(f"/proc/{events.printed[0]}").exists()
+    assert not is_there(events.printed[0])
     assert executor.statistics().worker_deaths == 0
 
 
@@ -219,22 +231,23 @@ async def test_a_daemon_is_dead_before_cancelled_leaves(executor: Executor) -> N
 
 async def test_a_daemon_is_dead_before_the_executor_has_closed() -> None:
     events = Events()
-    async with trio.open_nursery() as nursery:
-        async with open_process_executor(FREE_CONFIG) as executor:
+    with trio.CancelScope() as scope:
+        async with open_process_executor(FREE_CONFIG) as executor, trio.open_nursery() as nursery:
             nursery.start_soon(executor.run, job(DAEMON + FOREVER), events)
             daemon = await events.next_print()
-        assert not Path(f"/proc/{daemon}").exists()
+            scope.cancel()
+    assert not is_there(daemon)
 
 
 async def test_a_whole_tree_of_programs_dies(executor: Executor) -> None:
     code = """\
 import subprocess, sys
-inner = "import subprocess; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); import time; time.sleep(1000)"
+inner = "import subprocess, time; print(subprocess.Popen(['sleep', '999']).pid, flush=True); time.sleep(999)"
 outer = subprocess.Popen([sys.executable, '-I', '-c', inner], stdout=subprocess.PIPE, start_new_session=True)
 print(outer.pid, outer.stdout.readline().decode().strip())
 """
     for pid in (await cancel_after_print(executor, code + FOREVER))[0].split():
-        assert not Path(f"/proc/{pid}").exists()
+        assert not is_there(pid)
 
 
 async def test_a_family_that_keeps_moving_is_caught(executor: Executor) -> None:
@@ -258,7 +271,7 @@ async def test_a_task_that_stops_being_a_subreaper_gains_nothing(executor: Execu
     outcome = await executor.run(job(code + "return 1"), events)
     assert isinstance(outcome, Completed)
     await settled(executor)
-    assert not Path(f"/proc/{events.printed[0]}").exists()
+    assert not is_there(events.printed[0])
 
 
 # --- workers that end by themselves -----------------------------------------------------------------
@@ -325,7 +338,9 @@ async def test_the_zygote_is_killed_while_idle(executor: Executor, troubles: Tro
         zygote = await result_of(executor, "import os\nreturn os.getppid()")
         await settled(executor)
         root = Path(await result_of(executor, "import os\nreturn os.getcwd()")).parent
-        os.kill(zygote, signal.SIGKILL)
+        with watching(zygote) as (process,):
+            os.kill(zygote, signal.SIGKILL)
+            await process.wait_dead()
         assert await result_of(executor, "import os\nreturn os.getppid()") != zygote
         assert not root.exists()
     assert len(troubles.seen) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_whole_reply() -> None:
 def test_however_it_is_cut(cuts: list[int]) -> None:
     reply, events = Reply(max_result=1000), []
     places = [0, *sorted(cuts), len(WHOLE)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         events += reply.feed(WHOLE[begin:end])
     assert events == EVENTS
     assert reply.outcome == Completed(RawJson(b'{"answer": 42}'))

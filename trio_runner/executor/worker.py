@@ -34,8 +34,8 @@ class Worker:
             readable, followed by the end of the stream.
         pid: the process id, None until it is known. For people and tests: to signal it, use `kill`.
         ended: set once nothing of the worker is left.
-        exit_code: what ``waitpid`` told, once it has ended; None if there is nobody to know: the fork failed, or
-            the zygote was lost.
+        exit_code: what ``waitpid`` told, once it has ended; None if nobody knows: the fork failed, or the
+            zygote was lost.
         epitaph: why it ended, if the runner knows better than the exit code; else empty.
     """
 
