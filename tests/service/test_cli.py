@@ -101,7 +101,7 @@ def test_the_list_of_commands_says_what_they_say_themselves(capsys: pytest.Captu
         ),
         (
             ["broker", "--auth-token", "abcdef", "--runners-path", "/requesters"],
-            "trio-runner broker: --runners-path and N8N",
+            "trio-runner broker: --runners-path and TRIO_RUNNER_BROKER_REQUESTERS_PATH are both",
         ),
     ],
 )

@@ -85,6 +85,7 @@ BROKER_CASES = [
     Case("heartbeat", "5", 5.0, "6", SECONDS_BAD),
     Case("drain_timeout", "5", 5.0, "6", SECONDS_BAD),
     Case("max_payload", "1000", 1000, "2000", PAYLOAD_BAD),
+    Case("max_connections", "7", 7, "8", COUNT_BAD),
     Case("max_waiting", "7", 7, "8", COUNT_BAD),
     Case("max_strikes", "7", 7, "8", COUNT_BAD),
     Case("requests_per_second", "7", 7, "8", COUNT_BAD),

@@ -147,6 +147,14 @@ class BrokerSettings:
         about="Largest message in either direction, in bytes.",
         group=_LIMITS,
     )
+    max_connections: int = setting(
+        "TRIO_RUNNER_BROKER_MAX_CONNECTIONS",
+        flag="--max-connections",
+        kind=Number(1, 1_000_000),
+        default=10_000,
+        about="Connections at a time; more are refused.",
+        group=_LIMITS,
+    )
     max_waiting: int = setting(
         "TRIO_RUNNER_BROKER_MAX_WAITING",
         flag="--max-waiting",
