@@ -13,11 +13,11 @@ from trio_runner import errors
 
 # What others may build on. A name leaves this list only with a release that says so.
 PUBLIC = """
-    AuthRejected BrokerConfig BrokerHandle ConfigError Event Executor Handler HandlerExecutor HandlerTask LinkError
-    LinkLost LinkSettings LocalProtocolError NullObserver Observer OfferPolicy Policy PolicyViolation PrintedOutput
-    ProtocolError RawJson RemoteProtocolError RequestExpired Requester Runner RunnerConfig RunnerLost
-    RunnerStatistics TaskCancelled TaskError TaskTimedOut TrioRunnerError UserCodeError WorkerDied __version__
-    open_requester serve_broker serve_runner
+    AuthRejected BrokerConfig BrokerHandle ConfigError Event Executor Handler HandlerExecutor
+    HandlerTask LinkError LinkLost LinkSettings LocalProtocolError NullObserver Observer OfferPolicy
+    Policy PolicyViolation PrintedOutput ProtocolError RawJson RemoteProtocolError RequestExpired
+    Requester Runner RunnerConfig RunnerLost RunnerStatistics TaskCancelled TaskError TaskTimedOut
+    TrioRunnerError UserCodeError WorkerDied __version__ open_requester serve_broker serve_runner
 """
 
 
