@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 import trio
 
+from ..errors import ConfigError
 from ..scheduling.broker_statistics import BrokerStatistics
 from ..scheduling.observer import NullObserver, Observer
 from ..transport.http_server import serve_http
@@ -83,25 +86,23 @@ async def serve_broker(
     exchange = Exchange(config.limits, observer)
     routes = Routes(config, Peers(exchange, observer, info_timeout=config.info_timeout), observer)
     draining = trio.Event()
-    async with trio.open_nursery() as nursery:
-        addresses: tuple[tuple[str, int], ...] = await nursery.start(_serve_connections, config, routes)
-        nursery.start_soon(exchange.watch_deadlines)
-        task_status.started(BrokerHandle(addresses, exchange, draining))
-        await draining.wait()
-        await _wind_down(exchange, config.drain_timeout)
-        nursery.cancel_scope.cancel()
-
-
-async def _serve_connections(
-    config: BrokerConfig, routes: Routes, *, task_status: trio.TaskStatus[tuple[tuple[str, int], ...]]
-) -> None:
-    await serve_http(
-        config.host,
-        config.port,
-        routes.answer,
-        max_connections=config.max_connections,
-        task_status=task_status,
+    serve = partial(
+        serve_http, config.host, config.port, routes.answer, max_connections=config.max_connections
     )
+    refusal: ConfigError | None = None
+    async with trio.open_nursery() as nursery:
+        try:
+            addresses: tuple[tuple[str, int], ...] = await nursery.start(serve)
+        except ConfigError as exc:
+            refusal = exc  # raised below, where no nursery wraps it in a group
+        else:
+            nursery.start_soon(exchange.watch_deadlines)
+            task_status.started(BrokerHandle(addresses, exchange, draining))
+            await draining.wait()
+            await _wind_down(exchange, config.drain_timeout)
+            nursery.cancel_scope.cancel()
+    if refusal is not None:
+        raise refusal
 
 
 async def _wind_down(exchange: Exchange, drain_timeout: float) -> None:

@@ -270,7 +270,7 @@ class TaskDesk:
 
     def phases(self) -> Mapping[str, int]:
         """Return how many tasks are in each phase that any is in."""
-        return Counter(task.phase.value for task in self._tasks.values())
+        return dict(Counter(task.phase.value for task in self._tasks.values()))
 
     def _give(self, task: BrokerTask, seconds: float, now: float) -> None:
         task.deadline = now + seconds
