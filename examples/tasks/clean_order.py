@@ -1,21 +1,27 @@
 # The code of a task is the body of a function, not a module: linters have to be told.
 # mypy: ignore-errors
-# ruff: noqa: DTZ007, F706, F821
+# ruff: noqa: F706, F821
 #
 # It runs once for each order, with `_item`; what it returns takes the order's place, None drops it.
 # The runner must allow it to import datetime and re (TRIO_RUNNER_STDLIB_ALLOW=datetime,re).
 import re
-from datetime import datetime
+from datetime import date
 
-DATE_FORMATS = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%d.%m.%Y", "%m/%d/%Y", "%d %b %Y")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+DATES = (
+    r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)(T[0-9:]+Z)?",
+    r"(?P<day>\d\d)\.(?P<month>\d\d)\.(?P<year>\d{4})",
+    r"(?P<month>\d\d)/(?P<day>\d\d)/(?P<year>\d{4})",
+    r"(?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4})",
+)
 
 
 def day_of(text):
-    for form in DATE_FORMATS:
-        try:
-            return datetime.strptime(text, form).date().isoformat()
-        except ValueError:
-            continue
+    for pattern in DATES:
+        if found := re.fullmatch(pattern, text):
+            name = found["month"]
+            month = MONTHS.index(name) + 1 if name in MONTHS else int(name)
+            return date(int(found["year"]), month, int(found["day"])).isoformat()
     raise ValueError(f"no date: {text!r}")
 
 

@@ -102,14 +102,14 @@ async def test_the_answer_is_the_one_of_a_plain_loop(autojump_clock: MockClock) 
     assert len(tasks) == 17
     assert all(task.as_planned for task in tasks)
     assert {task.mode for task in tasks} == {"all", "each"}
-    assert tasks[-2].outcome == "failed: could not convert string to float: '54,05' (line 4)"
+    assert tasks[-2].outcome == "failed in line 4: could not convert string to float: '54,05'"
     assert tasks[-1].outcome.startswith("cancelled, dead ")
     assert tasks[-1].seconds == pytest.approx(1.0)
     assert stage.work.unusable > 0
     assert stage.work.doubled > 0
     assert verdict(stage.screen, stage.work, processes=9, left=0, seconds=3.21) == 0
     assert "ok  The same answer as a plain loop over the rows here." in stage.lines
-    assert "ok  Nothing is left of 9 processes." in stage.lines
+    assert "ok  Nothing is left of the runner's 9 processes." in stage.lines
 
 
 async def test_a_wrong_answer_is_said_and_is_a_failure(autojump_clock: MockClock) -> None:
@@ -141,7 +141,7 @@ async def test_processes_that_are_left_are_a_failure(autojump_clock: MockClock) 
     stage = Stage()
     await stage.perform()
     assert verdict(stage.screen, stage.work, processes=9, left=2, seconds=1) == 1
-    assert "NOT OK  2 of 9 processes are still there!" in stage.lines
+    assert "NOT OK  2 of the runner's 9 processes are still there!" in stage.lines
 
 
 @pytest.mark.parametrize("terminal", [False, True])

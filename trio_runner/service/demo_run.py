@@ -91,7 +91,7 @@ def _facts(broker: BrokerHandle, work: DemoWork, slots: int) -> dict[str, str]:
     return {
         "Broker": broker.url,
         "Runner": f"{slots} slots; every task in a process of its own",
-        "Data": f"{work.orders.source}, {len(work.orders.rows):,} rows".replace(",", " "),
+        "Data": f"{work.orders.source}, {len(work.orders.rows)} rows",
     }
 
 
@@ -107,6 +107,7 @@ def verdict(screen: DemoScreen, work: DemoWork, *, processes: int, left: int, se
     """
     unplanned = sum(not task.as_planned for task in work.tasks)
     right = work.totals == plain_totals(work.orders.rows)
+    screen.say()
     screen.say(f"Left out: {work.unusable} rows beyond repair, {work.doubled} that were there twice.")
     screen.check(
         right, "The same answer as a plain loop over the rows here.", "A plain loop over the rows differs!"
@@ -118,11 +119,13 @@ def verdict(screen: DemoScreen, work: DemoWork, *, processes: int, left: int, se
     )
     screen.check(
         not left,
-        f"Nothing is left of {processes} processes.",
-        f"{left} of {processes} processes are still there!",
+        f"Nothing is left of the runner's {processes} processes.",
+        f"{left} of the runner's {processes} processes are still there!",
     )
-    screen.say(f"{seconds:.1f} s in all.")
-    return 0 if right and not unplanned and not left else 1
+    passed = right and not unplanned and not left
+    screen.say()
+    screen.say(f"Done in {seconds:.1f} s." if passed else f"Failed after {seconds:.1f} s.", "bold")
+    return 0 if passed else 1
 
 
 def _leaves(group: BaseExceptionGroup[TrioRunnerError]) -> list[TrioRunnerError]:

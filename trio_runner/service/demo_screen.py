@@ -20,6 +20,7 @@ __all__ = ["DemoScreen", "DemoTask"]
 _REFRESH_SECONDS = 0.1
 # Wide enough for the tables, narrow enough for any terminal.
 _WIDTH = 80
+_STYLES = {"done": "green"}
 
 
 @attrs.frozen
@@ -115,9 +116,7 @@ class DemoScreen:
 
     def tasks(self, tasks: Sequence[DemoTask]) -> None:
         """Write the table of tasks."""
-        table = Table(
-            box=box.SIMPLE_HEAD, width=min(self._console.width, _WIDTH), pad_edge=False, padding=(0, 1)
-        )
+        table = _table(width=min(self._console.width, _WIDTH))
         table.add_column("Task", no_wrap=True)
         table.add_column("Mode", no_wrap=True)
         table.add_column("Rows", justify="right", no_wrap=True)
@@ -125,22 +124,27 @@ class DemoScreen:
         table.add_column("Outcome", ratio=1)
         table.add_column("Time", justify="right", no_wrap=True)
         for task in tasks:
-            style = "" if task.as_planned else "bold red"
-            seconds = f"{task.seconds:.2f} s"
+            style = _STYLES.get(task.outcome, "yellow") if task.as_planned else "bold red"
             numbers = (str(task.rows), str(task.printed))
-            table.add_row(task.name, task.mode, *numbers, Text(task.outcome, style=style), seconds)
-        self._console.print(table)
+            outcome = Text(plain(task.outcome), style=style)
+            table.add_row(task.name, task.mode, *numbers, outcome, f"{task.seconds:.2f} s")
+        self._print(table)
 
     def answer(self, totals: Mapping[str, Mapping[str, int]]) -> None:
         """Write the table of what was found out."""
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_footer=True)
+        table = _table(show_footer=True)
         orders = sum(total["orders"] for total in totals.values())
         cents = sum(total["cents"] for total in totals.values())
-        table.add_column("Region", footer="All", min_width=10)
+        table.add_column("Region", footer="All", min_width=15)
         table.add_column("Orders", justify="right", footer=str(orders))
         table.add_column("Revenue", justify="right", footer=_money(cents), min_width=14)
         for region, total in sorted(totals.items()):
             table.add_row(region, str(total["orders"]), _money(total["cents"]))
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
+        """Write a table after a blank line."""
+        self.say()
         self._console.print(table)
 
     def _picture(self) -> Table:
@@ -148,6 +152,19 @@ class DemoScreen:
         grid.add_row(self._progress)
         grid.add_row(self._last_line)
         return grid
+
+
+def _table(*, width: int | None = None, show_footer: bool = False) -> Table:
+    return Table(
+        box=box.SIMPLE_HEAD,
+        width=width,
+        show_edge=False,
+        show_footer=show_footer,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        footer_style="bold",
+    )
 
 
 def _money(cents: int) -> str:

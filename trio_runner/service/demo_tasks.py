@@ -22,16 +22,26 @@ MODULES = frozenset({"datetime", "re"})
 
 CLEAN = '''\
 import re
-from datetime import datetime
+from datetime import date
 
-FORMATS = ("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y-%m-%dT%H:%M:%SZ", "%d %b %Y")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+DATES = (
+    r"(?P<year>\\d{4})-(?P<month>\\d\\d)-(?P<day>\\d\\d)(T[0-9:]+Z)?",
+    r"(?P<day>\\d\\d)\\.(?P<month>\\d\\d)\\.(?P<year>\\d{4})",
+    r"(?P<month>\\d\\d)/(?P<day>\\d\\d)/(?P<year>\\d{4})",
+    r"(?P<day>\\d\\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\\d{4})",
+)
 
 def day_of(text):
-    for form in FORMATS:
-        try:
-            return datetime.strptime(text, form).date().isoformat()
-        except ValueError:
-            pass
+    for pattern in DATES:
+        found = re.fullmatch(pattern, text)
+        if found is not None:
+            name = found["month"]
+            month = MONTHS.index(name) + 1 if name in MONTHS else int(name)
+            try:
+                return date(int(found["year"]), month, int(found["day"])).isoformat()
+            except ValueError:
+                return None
     return None
 
 def cents_of(text):
@@ -100,7 +110,7 @@ def merged(parts: Sequence[Totals]) -> dict[str, dict[str, int]]:
     """Return the sum of the totals that several tasks found."""
     totals: dict[str, dict[str, int]] = {}
     for part in parts:
-        for region, found in part.items():
+        for region, found in dict(part).items():
             total = totals.setdefault(region, {"orders": 0, "cents": 0})
             total["orders"] += found["orders"]
             total["cents"] += found["cents"]

@@ -85,8 +85,9 @@ class DemoWork:
             requester: connected to the demo's broker.
         """
         rows: Sequence[Any] = self.orders.rows
-        for stage, tasks in ((_CLEAN, -(-len(rows) // _ROWS_PER_TASK["each"])), (_ADD_UP, 0), (_OTHERS, 2)):
-            self._screen.stage(stage, tasks)
+        self._screen.stage(_CLEAN, _tasks_for(rows, "each"))
+        self._screen.stage(_ADD_UP, _tasks_for(rows, "all"))  # or less, if many rows are left out
+        self._screen.stage(_OTHERS, 2)
         async with trio.open_nursery() as moving:
             with self._screen.moving(moving):
                 async with trio.open_nursery() as nursery:
@@ -109,7 +110,7 @@ class DemoWork:
         """Send a task for every few rows, and return their results in order."""
         size = _ROWS_PER_TASK[mode]
         pieces = [rows[start : start + size] for start in range(0, len(rows), size)]
-        results: list[Any] = [None] * len(pieces)
+        results: list[Any] = [()] * len(pieces)  # a failed task adds nothing; its outcome is in the table
         self._screen.stage(stage, len(pieces))
 
         async def send(index: int, on_print: OnPrint) -> _Ending:
@@ -129,7 +130,7 @@ class DemoWork:
             try:
                 await requester.run(demo_tasks.CONVERT_BLINDLY, rows, on_print=on_print)
             except UserCodeError as exc:
-                return _Ending(f"failed: {exc} (line {exc.line_number})")
+                return _Ending(f"failed in line {exc.line_number}: {exc}")
             return _Ending("did not fail", as_planned=False)
 
         await self._note(_OTHERS, 0, "convert blindly", "all", len(rows), send)
@@ -170,3 +171,7 @@ class DemoWork:
             name, mode, rows, printed, ending.words, ending.as_planned, seconds
         )
         self._screen.task_ended(stage)
+
+
+def _tasks_for(rows: Sequence[Any], mode: Mode) -> int:
+    return -(-len(rows) // _ROWS_PER_TASK[mode])

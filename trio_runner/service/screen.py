@@ -75,7 +75,7 @@ class Screen:
         self.error(f"{error.message or type(error).__name__}", where=where)
         for line in error.description.splitlines():
             self._console.line(f"  {line}")
-        if error.line_number is not None:
+        if error.line_number is not None and "\n" in self._plan.code.strip():
             self._show_code(error.line_number)
 
     def error(self, message: str, *, where: str = "") -> None:
