@@ -34,7 +34,7 @@ ROWS_PER_TASK = 500
 
 
 async def clean(requester: Requester, rows: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Clean all rows, `ROWS_PER_TASK` of them to a task, and return them in order."""
+    """Clean all rows, `ROWS_PER_TASK` of them to a task, and return them in order, each once."""
     code = (HERE / "tasks" / "clean_order.py").read_text(encoding="utf-8")
     parts = [rows[start : start + ROWS_PER_TASK] for start in range(0, len(rows), ROWS_PER_TASK)]
     cleaned: list[list[Any]] = [[] for _ in parts]
@@ -49,7 +49,9 @@ async def clean(requester: Requester, rows: list[dict[str, str]]) -> list[dict[s
         for index in range(len(parts)):
             nursery.start_soon(clean_part, index)
 
-    return [item["json"] for part in cleaned for item in part]
+    # What no single task can see, because each has only some of the rows: orders that are there twice.
+    orders = {item["json"]["order_id"]: item["json"] for part in cleaned for item in part}
+    return list(orders.values())
 
 
 async def main(output: TextIO) -> None:
