@@ -171,8 +171,12 @@ class Zygote:
                 return
             if not data:
                 return
-            for message, its_descriptors in self._decoder.feed(data, descriptors):
-                self._handle(message, its_descriptors)
+            try:
+                for message, its_descriptors in self._decoder.feed(data, descriptors):
+                    self._handle(message, its_descriptors)
+            except ValueError as exc:
+                self.kill(str(exc))
+                return
 
     def _handle(self, message: control.Message, descriptors: list[int]) -> None:
         match message:

@@ -23,7 +23,7 @@ __all__ = ["CALLS", "CALL_LIMIT", "Console", "format_argument"]
 
 CALLS = 100
 """Calls of ``print()`` that are sent, as many as n8n shows."""
-CALL_LIMIT = 64 * 1024
+CALL_LIMIT = 60_000
 """Characters of one call, fewer if they take more than `FRAME_LIMIT` bytes."""
 FRAME_LIMIT = 120 * 1024
 """Bytes of one frame; the runner takes no larger ones."""
@@ -149,7 +149,7 @@ def _frame(params: list[str], text: str) -> bytes:
         frame = json_bytes({"params": _cut_params(params, limit), "text": cut(text, limit)})
         if len(frame) <= FRAME_LIMIT:
             return frame
-        limit //= 2
+        limit = limit * 3 // 4
 
 
 def _cut_params(params: list[str], limit: int) -> list[str]:

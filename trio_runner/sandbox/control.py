@@ -130,8 +130,13 @@ class ControlDecoder:
         while (end := self._buffer.find(b"\n")) >= 0:
             line = bytes(self._buffer[:end])
             del self._buffer[: end + 1]
-            name, count, fields = json.loads(line)
-            yield _CLASSES[name](**fields), [self._descriptors.popleft() for _ in range(count)]
+            try:
+                name, count, fields = json.loads(line)
+                message = _CLASSES[name](**fields)
+                its_own = [self._descriptors.popleft() for _ in range(count)]
+            except (ValueError, KeyError, TypeError, IndexError) as exc:
+                raise ValueError(f"not a control message: {line[:200]!r}") from exc
+            yield message, its_own
 
 
 # --- descriptors beside the bytes -------------------------------------------------------------------

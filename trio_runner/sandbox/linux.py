@@ -22,6 +22,7 @@ __all__ = [
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+_LISTING = "/proc/thread-self/children"  # a kernel without CONFIG_PROC_CHILDREN has none
 
 
 def become_subreaper() -> bool:
@@ -62,10 +63,9 @@ def children() -> set[int]:
     Reliable in a process of one thread that alone reaps: no child can leave the list while it is read.
     """
     try:
-        with open("/proc/thread-self/children", "rb") as listing:
+        with open(_LISTING, "rb") as listing:
             return set(map(int, listing.read().split()))
     except OSError:
-        # A kernel without CONFIG_PROC_CHILDREN.
         return set(_children_by_scan(os.getpid()))
 
 

@@ -136,11 +136,10 @@ def _own_yield(tree: ast.Module) -> int | None:
 
 
 def _not_python(error: BaseException, lines: list[str]) -> TaskFailed:
-    if isinstance(error, SyntaxError) and error.msg:
+    if isinstance(error, SyntaxError):
         return _refusal(error.msg, lines, error.lineno, error.offset, type(error).__name__)
-    if isinstance(error, SyntaxError | ValueError):
-        return _refusal(str(error) or "invalid syntax", lines, None)
-    return _refusal("the code is nested too deeply for Python", lines, None)
+    deep = isinstance(error, MemoryError | RecursionError)  # both are how the parser says so
+    return _refusal("the code is nested too deeply for Python" if deep else str(error), lines, None)
 
 
 def _refusal(

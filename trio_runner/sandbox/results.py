@@ -91,10 +91,7 @@ def _faults(root: object) -> Iterator[tuple[str, str]]:
         if leaving:
             above.discard(id(value))
         elif isinstance(value, float) and not math.isfinite(value):
-            yield (
-                f"{path} is {_NAMES[str(float(value))]}",
-                "JSON has no NaN and no Infinity: replace it, for example by None.",
-            )
+            yield f"{path} is {_NAMES[str(float(value))]}", _NO_NAN
         elif isinstance(value, dict | list | tuple):
             if id(value) in above:
                 yield f"{path} is circular, it contains itself", "Return a copy without the reference back."

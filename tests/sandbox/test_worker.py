@@ -1,0 +1,122 @@
+"""What a worker is before its task, and how it takes and answers it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from trio_runner.sandbox import control
+from trio_runner.sandbox.framing import FrameKind, pack_header
+from trio_runner.sandbox.policy import Policy
+from trio_runner.sandbox.worker import _Approved, _receive_task
+
+from .zygotes import HeldZygote, one_worker
+
+
+def test_a_task_in_pieces() -> None:
+    near, far = socket.socketpair()
+    settings = bytes(range(256)) * 10_000
+    frame = pack_header(FrameKind.TASK, len(settings)) + settings
+
+    def send() -> None:
+        for position in [*range(9), *range(9, len(frame), 100_000)]:
+            end = position + 1 if position < 9 else position + 100_000
+            near.sendall(frame[position:end])
+
+    sender = threading.Thread(target=send)
+    with near, far:
+        sender.start()
+        assert _receive_task(far) == settings
+        sender.join()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"\x01", pack_header(FrameKind.TASK, 10), pack_header(FrameKind.TASK, 10) + b"{"]
+)
+def test_a_runner_that_hangs_up_before_the_task_is_whole(sent: bytes) -> None:
+    near, far = socket.socketpair()
+    with far:
+        near.sendall(sent)
+        near.close()
+        assert _receive_task(far) is None
+
+
+def test_a_known_digest_is_said_aloud() -> None:
+    sent: list[tuple[FrameKind, bytes]] = []
+    approved = _Approved({"known"}, lambda kind, payload: sent.append((kind, payload)))
+    assert "unknown" not in approved
+    assert not approved.__contains__(7)
+    assert sent == []
+    assert "known" in approved
+    assert sent == [(FrameKind.APPROVED, b"known")]
+
+
+def test_analysed_code_always_runs_behind_an_approval(tmp_path: Path) -> None:
+    kinds = [FrameKind.STARTED, FrameKind.APPROVED, FrameKind.PRINTED, FrameKind.RESULT]
+    with one_worker(tmp_path, Policy()) as (zygote, worker):
+        worker.send("print('running')")
+        first = list(worker.frames())
+        assert [kind for kind, _ in first] == kinds
+        zygote.ended()
+        zygote.send(control.Approve(first[1][1].decode()))
+        again = zygote.fork()
+        again.send("print('running')")
+        assert list(again.frames()) == first
+
+
+def test_a_forgotten_analysis_is_done_again(tmp_path: Path) -> None:
+    with HeldZygote(tmp_path, Policy()) as zygote:
+        zygote.send(control.Approve("a" * 64))
+        zygote.send(control.Approve("b" * 64, forget="a" * 64))
+        worker = zygote.fork()
+        worker.send("import os")
+        assert [kind for kind, _ in worker.frames()] == [FrameKind.STARTED, FrameKind.FAILED]
+
+
+def test_small_and_large_frames_arrive_whole(tmp_path: Path) -> None:
+    with one_worker(tmp_path) as (_, worker):
+        worker.send("return 'x' * 3_000_000")
+        assert list(worker.frames())[-1] == (FrameKind.RESULT, b'"' + b"x" * 3_000_000 + b'"')
+
+
+def test_it_stands_alone(tmp_path: Path) -> None:
+    code = """\
+import faulthandler, gc, os, signal
+status = dict(line.split(':', 1) for line in open('/proc/self/status'))
+old = os.umask(0)
+return {
+    'leader': os.getpid() == os.getpgid(0) == os.getsid(0),
+    'umask': old, 'here': os.getcwd(),
+    'crash reports': faulthandler.is_enabled(), 'collector': gc.isenabled(),
+    'no new privileges': status['NoNewPrivs'].strip(), 'ignored': status['SigIgn'].strip()[-8:],
+    'blocked': int(status['SigBlk'], 16), 'oom': open('/proc/self/oom_score_adj').read().strip(),
+}
+"""
+    with one_worker(tmp_path) as (_, worker):
+        worker.send(code)
+        seen = json.loads(list(worker.frames())[-1][1])
+    assert seen == {
+        "leader": True,
+        "umask": 0o077,
+        "here": str(tmp_path / "1"),
+        "crash reports": True,
+        "collector": True,
+        "no new privileges": "1",
+        "ignored": "01001000",  # SIGPIPE and SIGXFSZ, as in every Python
+        "blocked": 0,
+        "oom": "1000",
+    }
+
+
+def test_it_dies_with_the_zygote(tmp_path: Path) -> None:
+    zygote = HeldZygote(tmp_path)
+    worker = zygote.fork()
+    zygote.process.kill()
+    zygote.process.wait()
+    assert worker.channel.recv(1) == b""
+    zygote.channel.close()
+    worker.close()

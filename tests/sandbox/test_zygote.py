@@ -1,0 +1,226 @@
+"""The zygote as its control socket shows it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trio_runner.sandbox import control, zygote
+from trio_runner.sandbox.framing import FrameKind
+from trio_runner.sandbox.zygote import Zygote
+
+from .zygotes import HeldZygote, one_worker
+
+DAEMON = """\
+import os, time
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.write(writer, str(os.getpid()).encode())
+        while True: time.sleep(1000)
+    os._exit(0)
+print(os.read(reader, 20).decode())
+"""
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A directory for scratch directories."""
+    directory = tmp_path / "scratch"
+    directory.mkdir()
+    return directory
+
+
+def is_dead(pidfd: int) -> bool:
+    """Whether the process behind a pidfd has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def test_it_says_hello(scratch: Path) -> None:
+    with HeldZygote(scratch) as held:
+        assert held.hello == control.Hello(held.process.pid, ["no-new-privileges", "no-core-dumps"])  # type: ignore[arg-type]
+
+
+def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
+    with one_worker(scratch) as (held, worker):
+        worker.send("print('hi')\nreturn 1 + 1")
+        frames = list(worker.frames())
+        assert [kind for kind, _ in frames] == [FrameKind.STARTED, FrameKind.PRINTED, FrameKind.RESULT]
+        assert frames[-1][1] == b"2"
+        assert held.ended() == control.Ended(worker.number, 0)
+        assert is_dead(worker.pidfd)
+        assert list(scratch.iterdir()) == []
+
+
+def test_an_idle_worker_is_ended(scratch: Path) -> None:
+    with one_worker(scratch) as (held, worker):
+        held.send(control.End(worker.number))
+        assert held.ended() == control.Ended(worker.number, -signal.SIGKILL)
+        assert is_dead(worker.pidfd)
+
+
+def test_an_idle_worker_ends_when_the_runner_hangs_up_on_it(scratch: Path) -> None:
+    with one_worker(scratch) as (held, worker):
+        worker.channel.shutdown(socket.SHUT_WR)
+        assert held.ended() == control.Ended(worker.number, 0)
+
+
+def test_ending_what_has_ended_or_never_was_is_nothing(scratch: Path) -> None:
+    with one_worker(scratch) as (held, worker):
+        held.send(control.End(99))
+        held.send(control.End(worker.number))
+        held.send(control.End(worker.number))
+        assert held.ended().worker == worker.number
+        held.send(control.End(worker.number))
+        other = held.fork()
+        held.send(control.End(other.number))
+        assert held.ended().worker == other.number
+
+
+def test_a_stopped_worker_is_ended(scratch: Path) -> None:
+    with one_worker(scratch) as (held, worker):
+        os.kill(worker.pid, signal.SIGSTOP)
+        held.send(control.End(worker.number))
+        assert held.ended() == control.Ended(worker.number, -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_daemons_are_dead_before_their_worker_counts_as_ended(scratch: Path, asked: bool) -> None:
+    with one_worker(scratch) as (held, worker):
+        worker.send(DAEMON + ("time.sleep(1000)" if asked else "os._exit(4)"))
+        frames = worker.frames()
+        while (frame := next(frames))[0] is not FrameKind.PRINTED:
+            pass
+        daemon = os.pidfd_open(int("".join(filter(str.isdigit, frame[1].decode().partition("text")[2]))))
+        if asked:
+            held.send(control.End(worker.number))
+        assert held.ended() == control.Ended(worker.number, -signal.SIGKILL if asked else 4)
+        assert is_dead(daemon)
+        os.close(daemon)
+
+
+def test_workers_hold_nothing_of_each_other(scratch: Path) -> None:
+    with one_worker(scratch) as (held, first):
+        second = held.fork()
+        held.send(control.End(second.number))
+        held.ended()
+        # Nobody else held the second one's end, so its death is the end of the stream.
+        assert second.channel.recv(1) == b""
+        first.send("return 1")
+        assert list(first.frames())[-1] == (FrameKind.RESULT, b"1")
+
+
+def test_hanging_up_ends_everything(scratch: Path) -> None:
+    held = HeldZygote(scratch)
+    workers = [held.fork() for _ in range(3)]
+    workers[0].send(DAEMON + "open('left', 'w').close()\nprint('ready')\ntime.sleep(1000)")
+    printed = [
+        payload for _, payload in zip(range(3), (payload for _, payload in workers[0].frames()), strict=False)
+    ]
+    daemon = os.pidfd_open(int("".join(filter(str.isdigit, printed[1].decode().partition("text")[2]))))
+    assert held.hang_up() == 0
+    assert all(is_dead(worker.pidfd) for worker in workers)
+    assert is_dead(daemon)
+    assert not scratch.exists()
+    os.close(daemon)
+    for worker in workers:
+        worker.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signals_to_the_whole_group_do_not_end_it(scratch: Path, number: int) -> None:
+    with HeldZygote(scratch) as held:
+        held.process.send_signal(number)
+        held.fork().send("return 1")
+        assert held.ended().status == 0
+
+
+def test_a_worker_without_a_place_says_why(tmp_path: Path) -> None:
+    with one_worker(tmp_path / "missing") as (held, worker):
+        assert held.ended() == control.Ended(worker.number, 1)
+        assert b"FileNotFoundError" in worker.stderr.read()
+
+
+# --- what real processes do not do on demand --------------------------------------------------------
+
+
+class Played:
+    """A `Zygote` object in this process, with the runner's end of its socket."""
+
+    def __init__(self) -> None:
+        self.channel, theirs = socket.socketpair()
+        self.channel.setblocking(False)
+        self.zygote = Zygote(theirs, ())
+        self._decoder = control.ControlDecoder()
+
+    def said(self) -> list[control.Message]:
+        """Return what it has said since the last time."""
+        try:
+            data, descriptors = control.receive(self.channel)
+        except BlockingIOError:
+            return []
+        return [message for message, _ in self._decoder.feed(data, descriptors)]
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.channel.close()
+        self.zygote._channel.close()
+        self.zygote._selector.close()
+
+
+@pytest.fixture
+def played() -> Iterator[Played]:
+    """A zygote played by the test."""
+    playing = Played()
+    yield playing
+    playing.close()
+
+
+def test_a_fork_that_fails_is_reported(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    descriptors = list(os.pipe())
+    played.zygote._handle(control.Fork(1), descriptors)
+    (message,) = played.said()
+    assert message == control.ForkFailed(1, "[Errno 11] Resource temporarily unavailable")
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+def test_what_outlives_sigkill_is_reported_in_time(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    monkeypatch.setattr(zygote, "_kill_group", lambda worker: None)
+    held = played.zygote
+    held._workers, held._numbers = {1: 101, 2: 102}, {101: 1, 102: 2}
+    held._end(1)
+    held._report_ended({555})
+    assert played.said() == []
+    clock += zygote._STUCK_AFTER
+    held._report_ended({555})
+    assert played.said() == [control.Ended(1, -signal.SIGKILL, stuck=2)]
+    # Nobody waits for them again, and the other worker is none the worse.
+    assert held._stuck == {101, 555}
+    held._end(2)
+    held._status[2] = -9
+    held._report_ended({101, 555} - held._stuck)
+    assert played.said() == [control.Ended(2, -9)]
+
+
+def test_a_runner_that_is_gone_ends_it(played: Played) -> None:
+    played.channel.close()
+    played.zygote._send(control.Ended(1, 0))
+    assert not played.zygote._open
