@@ -10,7 +10,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import attrs
 import pytest
@@ -25,7 +25,6 @@ from trio_runner.transport.link import Link, LinkSettings
 from trio_runner.transport.queued_link import QueuedLink
 
 DEFAULTS = LinkSettings()
-Kind = Literal["memory", "client", "server"]
 BOTH_WAYS: Codec[Any] = Codec(m.BrokerToRunner | m.RunnerToBroker)
 """Decodes what either side sends, so that one test can stand on both."""
 
@@ -49,18 +48,11 @@ class Pair:
             self.far._wake()
 
 
-class OpenPair(Protocol):
-    def __call__(
-        self, near: LinkSettings = ..., far: LinkSettings = ...
-    ) -> AbstractAsyncContextManager[Pair]: ...
-
-
 class Proxy:
     """Forwards TCP connections to a port, until told to stall (the peer hangs) or to cut (it is gone)."""
 
     def __init__(self, target: int) -> None:
         self.target = target
-        self.port = 0
         self._streams: list[trio.SocketStream] = []
         self._flowing = trio.Event()
         self._flowing.set()
@@ -82,8 +74,7 @@ class Proxy:
     async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
         """Listen on a free loopback port until cancelled."""
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        self.port = listeners[0].socket.getsockname()[1]
-        task_status.started(self.port)
+        task_status.started(listeners[0].socket.getsockname()[1])
         await trio.serve_listeners(self._forward, listeners)
 
     async def _forward(self, near: trio.SocketStream) -> None:
@@ -156,16 +147,10 @@ def serve_links() -> Callable[..., Awaitable[int]]:
     return start_server
 
 
-@pytest.fixture
-def proxy_to() -> type[Proxy]:
-    """See `Proxy`."""
-    return Proxy
-
-
 @pytest.fixture(params=["memory", "client", "server"])
-def open_pair(request: pytest.FixtureRequest) -> OpenPair:
+def open_pair(request: pytest.FixtureRequest) -> Callable[..., AbstractAsyncContextManager[Pair]]:
     """Open two ends of a connection; which implementation is `near` varies from run to run."""
-    kind: Kind = request.param
+    kind = request.param
 
     @asynccontextmanager
     async def opening(near: LinkSettings = DEFAULTS, far: LinkSettings = DEFAULTS) -> AsyncIterator[Pair]:
@@ -207,12 +192,11 @@ class RawPeer:
     async def read_until(self, end: bytes) -> bytes:
         """Return the bytes up to and including `end`."""
         while end not in self._buffer:
-            try:
-                await self._more()
-            except EOFError as exc:
-                raise trio.BrokenResourceError from exc
-        position = self._buffer.index(end) + len(end)
-        return self._take(position)
+            data = await self._receive()
+            if not data:
+                raise trio.BrokenResourceError("the peer has left")
+            self._buffer += data
+        return await self._exactly(self._buffer.index(end) + len(end))
 
     async def accept(self, extra: bytes = b"") -> None:
         """As a server: shake hands, and send `extra` in the same packet."""
@@ -268,31 +252,26 @@ class RawPeer:
 
     async def at_end(self) -> bool:
         """Whether nothing comes any more."""
+        return not self._buffer and not await self._receive()
+
+    async def _receive(self) -> bytes:
         try:
-            return not self._buffer and not await self.stream.receive_some(1)
+            return bytes(await self.stream.receive_some(1 << 18))
         except trio.BrokenResourceError:
-            return True
+            return b""
 
     async def _exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
-            await self._more()
-        return self._take(count)
-
-    async def _more(self) -> None:
-        try:
-            data = await self.stream.receive_some(1 << 18)
-        except trio.BrokenResourceError:
-            data = b""
-        if not data:
-            raise EOFError(f"ended with {len(self._buffer)} bytes left over")
-        self._buffer += data
-
-    def _take(self, count: int) -> bytes:
+            data = await self._receive()
+            if not data:
+                raise EOFError(f"ended with {len(self._buffer)} bytes left over")
+            self._buffer += data
         taken = bytes(self._buffer[:count])
         del self._buffer[:count]
         return taken
 
 
+Met = tuple[Link[Any], RawPeer]
 Play = Callable[[RawPeer], Awaitable[None]]
 
 
@@ -328,3 +307,50 @@ def call_raw() -> Callable[[int], Awaitable[RawPeer]]:
         return RawPeer(await trio.open_tcp_stream("127.0.0.1", port), client=True)
 
     return call
+
+
+@pytest.fixture(params=["client", "server"])
+def meet(request: pytest.FixtureRequest) -> Callable[..., AbstractAsyncContextManager[Met]]:
+    """Open a link, as a client or as a server, whose other end is a raw peer."""
+
+    @asynccontextmanager
+    async def as_client(settings: LinkSettings) -> AsyncIterator[Met]:
+        peers: list[RawPeer] = []
+        done = trio.Event()
+
+        async def play(peer: RawPeer) -> None:
+            await peer.accept()
+            peers.append(peer)
+            await done.wait()
+
+        async with trio.open_nursery() as nursery:
+            port = await start_peer(nursery, play)
+            async with open_link(f"ws://127.0.0.1:{port}/", BOTH_WAYS, bearer="", settings=settings) as link:
+                yield link, peers[0]
+                done.set()
+            nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def as_server(settings: LinkSettings) -> AsyncIterator[Met]:
+        links: list[Link[Any]] = []
+        done = trio.Event()
+
+        async def serve(link: Link[Any]) -> None:
+            links.append(link)
+            await done.wait()
+
+        async with trio.open_nursery() as nursery:
+            port = await start_server(nursery, serve, settings)
+            peer = RawPeer(await trio.open_tcp_stream("127.0.0.1", port), client=True)
+            await peer.ask()
+            async with peer.stream:
+                yield links[0], peer
+                done.set()
+            nursery.cancel_scope.cancel()
+
+    opening = as_client if request.param == "client" else as_server
+
+    def open_either(settings: LinkSettings | None = None) -> AbstractAsyncContextManager[Met]:
+        return opening(settings or LinkSettings())
+
+    return open_either
