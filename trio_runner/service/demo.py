@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 __all__ = ["demo_command"]
-
-EXIT_INTERRUPTED = 130
 
 
 @click.command("demo", context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,7 +16,7 @@ EXIT_INTERRUPTED = 130
     metavar="N",
     help="Tasks that the runner works on at once.",
 )
-def demo_command(slots: int) -> None:
+def demo_command(slots: int) -> int:
     """Run real work through a broker and a runner on this machine.
 
     Starts both on free loopback ports, cleans and adds up a few thousand orders in many tasks, lets one task
@@ -29,8 +25,4 @@ def demo_command(slots: int) -> None:
     """
     from .demo_run import run_demo  # trio and the rest: only for a command that runs
 
-    try:
-        sys.exit(run_demo(slots))
-    except KeyboardInterrupt:
-        click.echo("Interrupted; everything that was started has been stopped.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    return run_demo(slots)

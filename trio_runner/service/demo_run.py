@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import sys
+from collections.abc import AsyncIterator
 from functools import partial
 
 import trio
@@ -32,13 +34,15 @@ _WORK_SECONDS = 60
 def run_demo(slots: int) -> int:
     """Run the demo and return the exit code of the command: 0 if everything was as it should be.
 
+    SIGINT and SIGTERM stop everything that was started; the code is then 128 and the signal's number.
+
     Args:
         slots: tasks that the runner works on at once.
     """
     screen = DemoScreen(open_console(sys.stdout))
     faults: list[str] = []
     try:
-        return trio.run(_demo, screen, slots)
+        return trio.run(_demo_until_signal, screen, slots)
     except* TrioRunnerError as group:
         faults = [str(error) for error in _leaves(group)]
     except* trio.TooSlowError:
@@ -46,6 +50,26 @@ def run_demo(slots: int) -> int:
     for fault in faults:
         screen.say(f"The demo was stopped: {fault}", "bold red")
     return 1
+
+
+async def _demo_until_signal(screen: DemoScreen, slots: int) -> int:
+    code = 1
+    caught: list[int] = []
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_note_signal, signals, caught, nursery.cancel_scope)
+            code = await _demo(screen, slots)
+            nursery.cancel_scope.cancel()
+    if caught:
+        screen.say("Interrupted; everything that was started has been stopped.", "bold")
+        return 128 + caught[0]
+    return code
+
+
+async def _note_signal(signals: AsyncIterator[int], caught: list[int], scope: trio.CancelScope) -> None:
+    async for number in signals:
+        caught.append(number)
+        scope.cancel()
 
 
 async def _demo(screen: DemoScreen, slots: int) -> int:
