@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trio_runner.sandbox.report import Failure, TaskFailed, failure_of
+from trio_runner.sandbox.report import Failure, failure_of
 
 from .running import FREE, allowing, run
 
@@ -193,11 +193,6 @@ def test_hints(code: str, hint: str) -> None:
 @pytest.mark.parametrize("code", ["import json.nothing", "from json import nothing", "assert 1 == 2, 'why'"])
 def test_no_misleading_hints(code: str) -> None:
     assert "\n" not in failure(code)["description"]
-
-
-def test_a_failure_of_ours_stays_as_it_is() -> None:
-    own = Failure(kind="result", message="m")
-    assert failure_of(TaskFailed(own), "", FREE) is own
 
 
 def test_an_error_without_a_frame_of_the_persons_own() -> None:

@@ -83,8 +83,6 @@ def failure_of(
         where: what was being worked on, for the description; may be empty.
         stderr: what the code wrote to stderr.
     """
-    if isinstance(error, TaskFailed):
-        return error.failure
     line = _line_number(error.__traceback__)
     if isinstance(error, SecurityViolation):
         why = text_of(error) if line is None else f"Line {line}: {text_of(error)}"

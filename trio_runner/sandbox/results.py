@@ -36,7 +36,7 @@ def encode_result(value: object, limit: int) -> bytes:
         text = _encode(value)
     except _Unreadable as error:
         raise _refusal(str(error), "Return values that JSON knows, or that str() can write.") from None
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise _explained(value, error) from None
     # Half a surrogate pair has no UTF-8; `backslashreplace` writes it as its JSON escape.
     data = text.encode("utf-8", "backslashreplace")
@@ -70,14 +70,9 @@ def _explained(value: object, error: Exception) -> TaskFailed:
             "The result is nested too deeply for JSON",
             "Return a flatter structure, a list instead of a chain.",
         )
-    try:
-        for what, remedy in _faults(value):
-            return _refusal(f"The result is not valid JSON: {what}", remedy)
-    except RuntimeError:
-        pass  # Something still changes the value while it is being read; the first error says so too.
-    return _refusal(
-        f"The result is not valid JSON: {error}", "Return lists, dicts, text, numbers, booleans and None."
-    )
+    unplaced = (str(error), "Return lists, dicts, text, numbers, booleans and None.")
+    what, remedy = next(_faults(value), unplaced)
+    return _refusal(f"The result is not valid JSON: {what}", remedy)
 
 
 def _faults(root: object) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Container
-from types import ModuleType
+from types import ModuleType, TracebackType
+from typing import Self
 
 from .analysis import Finding, analyse, digest
 from .console import Console
@@ -103,29 +104,46 @@ def _prepare(data: bytes, policy: Policy, send: Send, console: Console, approved
     return Run(settings, program, visible_builtins(policy, console.print))
 
 
+class _Fence:
+    """The boundary of a task: whatever leaves the person's code, `SystemExit` too, stops here and is kept."""
+
+    error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.error = error
+        return True
+
+
 def _result(run: Run, policy: Policy, console: Console, settle: Settle) -> bytes:
     reserve = bytearray(_RESERVE)
-    try:
+    with _Fence() as fence:
         try:
             value = run.result()
         finally:
             settle()
         return encode_result(value, policy.max_result)
-    except TaskFailed:
-        raise
-    except BaseException as error:  # the boundary of the task: whatever its code raises is its outcome
-        del reserve
-        raise TaskFailed(_failure(error, run, policy, console)) from None
+    del reserve
+    raise TaskFailed(_failure(fence.error, run, policy, console))
 
 
-def _failure(error: BaseException, run: Run, policy: Policy, console: Console) -> Failure:
-    try:
-        if isinstance(error, MemoryError):
-            traceback.clear_frames(error.__traceback__)
-        return failure_of(error, run.settings.code, policy, where=run.where, stderr=console.captured_stderr)
-    except BaseException as fault:  # still no memory, or an exception whose own methods raise
-        description = f"More cannot be said of it: {type_name(fault)}."
-        return Failure(kind="user-code", message=type_name(error), description=description)
+def _failure(error: BaseException | None, run: Run, policy: Policy, console: Console) -> Failure:
+    if isinstance(error, TaskFailed):
+        return error.failure
+    if isinstance(error, MemoryError):
+        traceback.clear_frames(error.__traceback__)
+    assert error is not None
+    with _Fence() as fence:
+        stderr = console.captured_stderr
+        return failure_of(error, run.settings.code, policy, where=run.where, stderr=stderr)
+    # Still no memory, or an exception whose own methods end everything.
+    name = type_name(error)
+    description = f"{name}, and describing it raised {type_name(fence.error)}."
+    return Failure(kind="user-code", message=name, description=description)
 
 
 def _refused(findings: list[Finding]) -> Failure:
