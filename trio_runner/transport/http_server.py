@@ -130,10 +130,12 @@ class _Server:
     async def _serve(self, stream: trio.SocketStream) -> None:
         try:
             await HttpConnection(stream, self._route, self._on_trouble).run()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client is gone
-        except Exception as exc:  # a task boundary: one bad connection must not end the server
-            self._on_trouble(f"a connection failed: {blame(exc)}")
+        except* Exception as group:
+            # A task boundary: one bad connection must not end the server. What comes together with a
+            # cancellation is split off from it here, and the cancellation goes on.
+            self._on_trouble(f"a connection failed: {blame(group)}")
         finally:
             self._connections -= 1
             with trio.CancelScope(shield=True):

@@ -44,6 +44,7 @@ class Writer:
         self._message: frames.Fragments | None = None
         self._farewell: tuple[int, str] | None = None
         self._open = False
+        self._at_rest = False
         self._said_farewell = False
         self._writing = False
         self._asleep = trio.lowlevel.ParkingLot()
@@ -91,11 +92,15 @@ class Writer:
             self._waiting_for_rest.unpark_all()
 
     async def rest(self) -> None:
-        """Wait until all control frames are written, or nothing can be written any more."""
+        """Write the control frames that wait, then nothing ever again: the stream is the caller's."""
+        self._open = False
         while self._conduit.waiting or self._writing:
             await self._waiting_for_rest.park()
+        self._at_rest = True
 
     def _next(self) -> bytes | None:
+        if self._at_rest:
+            return None
         control = self._conduit.take()
         if control is not None or self._conduit.close_queued or not self._open:
             return control
