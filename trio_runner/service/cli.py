@@ -6,6 +6,7 @@ any other part of the package but the tables of settings.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -90,15 +91,31 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: what follows the program's name; None: from `sys.argv`.
     """
+    _occupy_standard_descriptors()
     try:
         code: Any = application.main(arguments, prog_name="trio-runner", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as exc:
         _complain(exc)
         code = exc.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("trio-runner: interrupted", err=True)
         code = ExitCode.INTERRUPTED
+    except OSError as exc:  # standard output is full; click itself deals with a reader that has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered is not tried again at exit
+        click.echo(f"trio-runner: {exc.strerror or exc}", err=True)
+        code = ExitCode.FAULT
     sys.exit(int(code or 0))
+
+
+def _occupy_standard_descriptors() -> None:
+    """Open what the caller has closed of 0, 1 and 2: a socket must not take such a number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _complain(exc: click.ClickException) -> None:

@@ -26,11 +26,11 @@ class LineWriter:
     """Writes lines to streams from a thread of its own.
 
     Args:
-        streams: where lines go; a line names its stream by number.
+        streams: where lines go; a line names its stream by number. None: nowhere.
         most_waiting: lines that may wait to be written before further ones are dropped.
     """
 
-    def __init__(self, streams: Sequence[TextIO], *, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(self, streams: Sequence[TextIO | None], *, most_waiting: int = _MOST_WAITING) -> None:
         self._sinks = [_Sink(stream) for stream in streams]
         self._most_waiting = most_waiting
         self._lines: queue.SimpleQueue[tuple[int, str] | None] = queue.SimpleQueue()
@@ -68,17 +68,13 @@ class LineWriter:
 class _Sink:
     """One stream; given up for good once writing to it fails."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._encoding = stream.encoding or "utf-8"
-        self._broken = False
-        try:
-            self._descriptor = stream.fileno()
-        except (OSError, ValueError):  # a stream in memory
-            self._descriptor = -1
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self._descriptor = _descriptor(stream)
 
     def write(self, line: str) -> None:
-        if self._broken:
+        if self._stream is None:
             return
         try:
             if self._descriptor < 0:
@@ -86,7 +82,17 @@ class _Sink:
             else:
                 _write_all(self._descriptor, f"{line}\n".encode(self._encoding, "backslashreplace"))
         except (OSError, ValueError):  # the reader has gone, or the stream was closed
-            self._broken = True
+            self._stream = None
+
+
+def _descriptor(stream: TextIO | None) -> int:
+    """Return the descriptor of a stream, or -1 if it has none."""
+    if stream is None:
+        return -1
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):  # a stream in memory
+        return -1
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

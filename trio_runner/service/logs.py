@@ -61,8 +61,8 @@ def logging_to(style: LogStyle, stdout: TextIO | None = None, stderr: TextIO | N
 
     Args:
         style: what is logged and how.
-        stdout: where lines below warning go; None: `sys.stdout`.
-        stderr: where warnings and errors go; None: `sys.stderr`.
+        stdout: where lines below warning go; None: `sys.stdout`, which may be closed.
+        stderr: where warnings and errors go; None: `sys.stderr`, likewise.
     """
     handler = _SplitHandler(style, stdout or sys.stdout, stderr or sys.stderr)
     root = logging.getLogger()
@@ -99,7 +99,7 @@ def render(event: MutableMapping[str, Any], *, colour: bool) -> str:
 class _SplitHandler(logging.Handler):
     """Sends warnings and errors to one stream and the rest to the other."""
 
-    def __init__(self, style: LogStyle, stdout: TextIO, stderr: TextIO) -> None:
+    def __init__(self, style: LogStyle, stdout: TextIO | None, stderr: TextIO | None) -> None:
         super().__init__()
         self.writer = LineWriter((stdout, stderr))
         self._hide = _hider(style.secrets)
@@ -154,8 +154,8 @@ def _formatter(colour: bool) -> structlog.stdlib.ProcessorFormatter:
     )
 
 
-def _colourful(stream: TextIO, style: LogStyle) -> bool:
-    return not style.no_color and stream.isatty()
+def _colourful(stream: TextIO | None, style: LogStyle) -> bool:
+    return stream is not None and not style.no_color and stream.isatty()
 
 
 def _hider(secrets: tuple[str, ...]) -> Callable[[str], str]:
