@@ -154,3 +154,27 @@ def test_the_module_is_the_command() -> None:
         check=True,
     )
     assert ended.stdout == f"trio-runner {__version__}\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("{python} -I -m trio_runner run --help >/dev/full", 1),
+        ("{python} -I -m trio_runner run --max-payload x 2>&-", 2),
+        ("{python} -I -m trio_runner --version >&-", 0),
+        ("{python} -I -m trio_runner run --help | true", 0),
+    ],
+)
+def test_odd_standard_streams(command: str, code: int) -> None:
+    """Full, closed, or without a reader."""
+    ended = subprocess.run(
+        ["bash", "-c", command.format(python=sys.executable)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == code
+    assert ended.stderr.count("\n") <= 1

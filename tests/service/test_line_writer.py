@@ -109,6 +109,15 @@ def test_a_pipe_that_others_made_non_blocking_gets_everything() -> None:
     assert b"".join(received) == b"y" * 3_000_000 + b"\n"
 
 
+def test_a_stream_that_was_closed_from_the_start() -> None:
+    other = io.StringIO()
+    writer = LineWriter((None, other))
+    writer.put(0, "a")
+    writer.put(1, "b")
+    writer.close(30)
+    assert other.getvalue() == "b\n"
+
+
 def test_a_reader_that_has_gone_is_given_up_and_the_other_stream_goes_on() -> None:
     broken, other = BrokenStream(), io.StringIO()
     writer = LineWriter((broken, other))
