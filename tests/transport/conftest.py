@@ -54,16 +54,11 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.target = target
         self._streams: list[trio.SocketStream] = []
-        self._flowing = trio.Event()
-        self._flowing.set()
+        self._stalled = False
 
     def stall(self) -> None:
         """Forward nothing any more, and close nothing either."""
-        self._flowing = trio.Event()
-
-    def resume(self) -> None:
-        """Forward again."""
-        self._flowing.set()
+        self._stalled = True
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -87,7 +82,8 @@ class Proxy:
     async def _pump(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
         try:
             async for data in source:
-                await self._flowing.wait()
+                if self._stalled:
+                    await trio.sleep_forever()
                 await sink.send_all(data)
             await sink.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
