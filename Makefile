@@ -27,7 +27,12 @@ test: $(STAMP) ## the whole test suite on one Python
 
 test-all: $(UV) ## the test suite on every Python from 3.11 to 3.13 found on this machine
 	@set -e; ran=0; for version in $(VERSIONS); do \
-		python=$$($(UV) python find --no-python-downloads --no-project --system $$version 2>/dev/null) || { echo "== Python $$version: not found, left out"; continue; }; \
+		python=; for candidate in python$$version \
+			$${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python \
+			$$HOME/.local/share/uv/python/cpython-$$version.*/bin/python3; do \
+			if $$candidate -c 'import sys' >/dev/null 2>&1; then python=$$(command -v $$candidate); break; fi; \
+		done; \
+		if test -z "$$python"; then echo "== Python $$version: not found, left out"; continue; fi; \
 		echo "== Python $$version: $$python"; \
 		$(MAKE) --no-print-directory PYTHON="$$python" VENV=.venvs/$$version test; ran=$$((ran + 1)); \
 	done; echo "== $$ran Python version(s) tested"; test $$ran -gt 0

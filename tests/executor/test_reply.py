@@ -161,12 +161,17 @@ def test_an_exbibyte_is_refused_whatever_it_claims_to_be(kind: FrameKind) -> Non
 
 def test_a_print_takes_the_frame_limit_and_no_more() -> None:
     overhead = len(json.dumps({"params": [], "text": ""}))
-    fits = frame(FrameKind.PRINTED, {"params": [], "text": "x" * (128 * 1024 - overhead)})
+    fits = frame(FrameKind.PRINTED, {"params": [], "text": "x" * (8 * 1024**2 - overhead)})
     reply, events = reply_to(STARTED + fits)
     assert len(events) == 2
     assert reply.outcome is None
-    over = frame(FrameKind.PRINTED, {"params": [], "text": "x" * (128 * 1024 - overhead + 1)})
-    assert "PRINTED of 131073 bytes" in broken(STARTED + over)
+    over = frame(FrameKind.PRINTED, {"params": [], "text": "x" * (8 * 1024**2 - overhead + 1)})
+    assert f"PRINTED of {8 * 1024**2 + 1} bytes" in broken(STARTED + over)
+
+
+def test_prints_together_have_a_limit_too() -> None:
+    large = frame(FrameKind.PRINTED, {"params": [], "text": "x" * 7 * 1024**2})
+    assert "more than 26214400 bytes of them" in broken(STARTED + large * 4)
 
 
 def test_a_hundred_and_one_prints_and_no_more() -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_runner.sandbox.console import CALL_LIMIT, FRAME_LIMIT, STDERR_LIMIT, Console, format_argument
+import trio_runner.sandbox.console as console_module
+from trio_runner.sandbox.console import CALL_LIMIT, STDERR_LIMIT, Console, format_argument
 from trio_runner.sandbox.framing import FrameKind
 
 from .running import FREE, run
@@ -140,7 +141,7 @@ def test_the_limit_is_one_for_all_items() -> None:
     assert len(frames.prints) == 101
 
 
-@pytest.mark.parametrize("call", ["print('x' * 1_000_000)", "print(['x' * 1_000_000])"])
+@pytest.mark.parametrize("call", ["print('x' * 5_000_000)", "print(['x' * 5_000_000])"])
 def test_a_huge_call_is_cut_with_a_mark(call: str) -> None:
     frames = run(call)
     ((shown,),) = frames.prints
@@ -153,17 +154,30 @@ def test_a_huge_call_is_cut_with_a_mark(call: str) -> None:
 @pytest.mark.parametrize(
     "value", ["'\\0' * 200_000", "'👋' * 200_000", "*['é'] * 100_000", "*[''] * 100_000"]
 )
-def test_no_frame_is_larger_than_the_runner_takes(value: str) -> None:
+def test_no_frame_is_larger_than_the_runner_takes(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 120 * 1024
+    monkeypatch.setattr(console_module, "FRAME_LIMIT", limit)
     sizes: list[int] = []
     console = Console(lambda _kind, payload: sizes.append(len(payload)))
     with console.installed():
         console.print(*eval(f"[{value}]"))
     assert len(sizes) == 1
-    assert 1000 < sizes[0] <= FRAME_LIMIT
+    assert 1000 < sizes[0] <= limit
+
+
+def test_a_call_of_some_megabytes_is_sent_whole() -> None:
+    ((shown,),) = run("print('x' * 2_000_000)").prints
+    assert shown == "'" + "x" * 2_000_000 + "'"
+
+
+def test_a_task_that_has_printed_megabytes_sends_no_further_calls() -> None:
+    frames = run("for _ in range(10): print('x' * 3_000_000)")
+    assert 4 <= len(frames.prints) - 1 <= 6
+    assert frames.texts[-1] == f"[Output cut: {10 - len(frames.prints) + 1} more print calls are not shown]"
 
 
 def test_many_arguments_are_cut_with_a_mark() -> None:
-    (params,) = run("print(*['x' * 1000] * 1000)").prints
+    (params,) = run("print(*['x' * 1000] * 5000)").prints
     assert params[-1].endswith(" more arguments")
     assert params[0] == "'" + "x" * 1000 + "'"
 

@@ -54,11 +54,13 @@ _TAKEN: dict[_Phase, frozenset[FrameKind]] = {
 _LARGEST = {
     FrameKind.STARTED: 1024**2,
     FrameKind.APPROVED: 64,
-    FrameKind.PRINTED: 128 * 1024,
+    FrameKind.PRINTED: 8 * 1024**2,
     FrameKind.FAILED: 4 * 1024**2,
 }
-# The console sends a hundred prints and one line about the rest.
+# The console sends a hundred prints and one line about the rest; none after its sixteenth megabyte, though
+# the one that crosses that line may be as large as a frame can be.
 _MOST_PRINTS = 101
+_MOST_PRINTED = 25 * 1024**2
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -77,6 +79,7 @@ class Reply:
         self._max_result = max_result
         self._phase = _Phase.READING
         self._prints = 0
+        self._printed = 0
         self._header = b""
         self._kind: FrameKind | None = None
         self._missing = 0
@@ -168,6 +171,9 @@ class Reply:
         self._prints += 1
         if self._prints > _MOST_PRINTS:
             raise ValueError(f"more than {_MOST_PRINTS} of them")
+        self._printed += len(payload)
+        if self._printed > _MOST_PRINTED:
+            raise ValueError(f"more than {_MOST_PRINTED} bytes of them")
         fields = _object(payload)
         params, text = fields.get("params"), fields.get("text")
         if not isinstance(params, list) or not all(isinstance(param, str) for param in params):

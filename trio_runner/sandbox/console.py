@@ -23,10 +23,14 @@ __all__ = ["CALLS", "CALL_LIMIT", "Console", "format_argument"]
 
 CALLS = 100
 """Calls of ``print()`` that are sent, as many as n8n shows."""
-CALL_LIMIT = 60_000
+CALL_LIMIT = 4_000_000
 """Characters of one call, fewer if they take more than `FRAME_LIMIT` bytes."""
-FRAME_LIMIT = 120 * 1024
+TEXT_LIMIT = 60_000
+"""Characters of one call in the runner's own log, where nobody reads more."""
+FRAME_LIMIT = 8 * 1024**2
 """Bytes of one frame; the runner takes no larger ones."""
+TASK_LIMIT = 16 * 1024**2
+"""Bytes of frames after which no further call is sent, however few there were."""
 STDERR_LIMIT = 16 * 1024
 """Characters kept of the beginning and of the end of stderr, each."""
 
@@ -66,6 +70,8 @@ class Console:
         self._sending = False
         self._closed = False
         self._calls = 0
+        self._cut = 0
+        self._sent = 0
         self._stdout = Lines("<stdout>", 1, self._lock, write_line=self._write_line, limit=CALL_LIMIT)
         self._stderr = HeadAndTail("<stderr>", 2, self._lock, limit=STDERR_LIMIT)
 
@@ -111,8 +117,8 @@ class Console:
         """Send what is left: an unfinished line, and how many calls were cut. Nothing is sent afterwards."""
         self._stdout.flush()
         with self._lock:
-            if self._calls > CALLS:
-                note = f"[Output cut: {self._calls - CALLS} more print calls are not shown]"
+            if self._cut:
+                note = f"[Output cut: {self._cut} more print calls are not shown]"
                 self._emit([note], note)
             self._closed = True
 
@@ -123,8 +129,12 @@ class Console:
     def _has_room(self) -> bool:
         """Count a call, and tell whether it is still one of those that are sent."""
         with self._lock:
-            self._calls += not self._closed
-            return self._calls <= CALLS and not self._closed
+            if self._closed:
+                return False
+            has_room = self._calls < CALLS and self._sent < TASK_LIMIT
+            self._calls += has_room
+            self._cut += not has_room
+            return has_room
 
     def _emit(self, params: list[str], text: str) -> None:
         """Send one frame whole, even if a finaliser or a signal handler prints in the middle of it."""
@@ -132,6 +142,7 @@ class Console:
             if self._closed:
                 return
             self._frames.append(_frame(params, text))
+            self._sent += len(self._frames[-1])
             if self._sending:
                 return  # the call that is being interrupted sends this one too
             self._sending = True
@@ -146,7 +157,7 @@ def _frame(params: list[str], text: str) -> bytes:
     """Return the payload for one call, cut to size. A character may take six bytes, so size is tried out."""
     limit = CALL_LIMIT
     while True:
-        frame = json_bytes({"params": _cut_params(params, limit), "text": cut(text, limit)})
+        frame = json_bytes({"params": _cut_params(params, limit), "text": cut(text, min(limit, TEXT_LIMIT))})
         if len(frame) <= FRAME_LIMIT:
             return frame
         limit = limit * 3 // 4
