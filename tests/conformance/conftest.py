@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 
 import pytest
 
+from .ahead import Ahead
 from .daemon import BrokerProcess, open_broker_process
 from .fake_broker import fresh_id
 from .hosting import hosted
+from .scenario_ages import grow_old
+from .scenario_idle import sit_idle
+from .scenario_obstacles import meet_obstacles
 from .task_desk import TaskDesk, open_desk
 
 
@@ -18,6 +22,26 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "row(section, text): the row of the protocol's document that a test holds"
     )
+
+
+# The scenarios begun ahead, each with the fixture that looks at it, the longest first.
+SCENARIOS: dict[str, Callable[[], Awaitable[object]]] = {
+    "trials": meet_obstacles,
+    "ages": grow_old,
+    "idle": sit_idle,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ahead(request: pytest.FixtureRequest) -> Iterator[Ahead]:
+    """Begin the scenarios that the tests of this run will look at."""
+    under_way = Ahead()
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name, scenario in SCENARIOS.items():
+        if name in wanted:
+            under_way.begin(name, scenario)
+    yield under_way
+    under_way.join()
 
 
 @pytest.fixture(scope="session")

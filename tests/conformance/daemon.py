@@ -161,13 +161,22 @@ async def open_runner(broker: FakeBroker | str, **settings: str | None) -> Async
         yield daemon
 
 
+async def _first_session(broker: FakeBroker, daemon: Daemon) -> Session:
+    try:
+        return await broker.registered(START_LIMIT)
+    except AssertionError as error:
+        raise AssertionError(
+            f"{error}\nThe runner (exit code {daemon.code}) wrote:\n{daemon.output}"
+        ) from error
+
+
 @asynccontextmanager
 async def open_registered(
     broker: FakeBroker, **settings: str | None
 ) -> AsyncIterator[tuple[Daemon, Session]]:
     """Run a runner and register its first connection; at the end none has seen the protocol broken."""
     async with open_runner(broker, **settings) as daemon:
-        yield daemon, await broker.registered(START_LIMIT)
+        yield daemon, await _first_session(broker, daemon)
         for session in broker.sessions:
             assert session.peer.violations == [], session.peer.violations
 

@@ -118,15 +118,15 @@ class Session:
         self.peer.send({"type": "broker:taskofferaccept", "taskId": task_id, "offerId": offer_id})
         return await self.peer.next("runner:taskaccepted", "runner:taskrejected", taskId=task_id)
 
-    async def hold(self) -> str:
+    async def hold(self, offer_id: str | None = None) -> str:
         """Have a task accepted and return its id; its settings are still to come."""
-        answer = await self.accept()
+        answer = await self.accept(offer_id)
         assert answer["type"] == "runner:taskaccepted", answer
         return str(answer["taskId"])
 
-    async def start(self, code: str, **settings: Any) -> str:
+    async def start(self, code: str, offer_id: str | None = None, **settings: Any) -> str:
         """Have a task accepted, send its settings and return its id."""
-        task_id = await self.hold()
+        task_id = await self.hold(offer_id)
         self.peer.send(
             {"type": "broker:tasksettings", "taskId": task_id, "settings": settings_of(code, **settings)}
         )
@@ -149,9 +149,10 @@ class Session:
         """Wait until a task has printed exactly this, formatted."""
         await self.peer.next("runner:rpc", taskId=task_id, params=list(arguments), limit=limit)
 
-    async def fence(self) -> None:
+    async def fence(self, offer_id: str | None = None) -> None:
         """Have a task run to its end: whatever was already on its way before has come when this returns."""
-        assert (await self.run("return 'fence'")).result == "fence"
+        task_id = await self.start("return 'fence'", offer_id)
+        assert (await self.end(task_id)).result == "fence"
 
 
 class FakeBroker:

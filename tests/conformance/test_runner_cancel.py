@@ -122,8 +122,8 @@ async def test_cancel_together_with_the_accept() -> None:
                 "settings": settings_of("print('ran')\nreturn 1"),
             },
         )
-        await session.peer.next("runner:taskoffer", limit=2)
-        await session.fence()
+        again = await session.peer.next("runner:taskoffer", limit=2)
+        await session.fence(str(again["offerId"]))
         assert not session.peer.seen("runner:taskdone", "runner:rpc", taskId="brief")
 
 

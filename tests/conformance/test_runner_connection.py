@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
 
-import attrs
 import pytest
 import trio
 
-from .daemon import START_LIMIT, Daemon, open_registered, open_runner
-from .fake_broker import FakeBroker, fresh_id, open_broker, settings_of
-from .http_wire import encode_answer
+from .daemon import START_LIMIT, open_registered, open_runner
+from .fake_broker import fresh_id, open_broker, settings_of
 from .processes import MARK, marked
+from .scenario_obstacles import hang_up
 from .test_runner_offers import EXPIRED
 
 FREE = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": ""}
@@ -158,191 +155,9 @@ async def test_a_broker_that_comes_later() -> None:
 async def test_a_broker_that_restarts() -> None:
     async with open_broker() as broker, open_runner(broker) as daemon:
         await (await broker.registered(START_LIMIT)).fence()
-        broker.rude = _hang_up
+        broker.rude = hang_up
         broker.sessions[0].peer.drop()
         await broker.wait_hits(len(broker.hits) + 2, ".*")
         broker.rude = None
         await (await broker.registered()).fence()
         assert daemon.code is None
-
-
-# --- brokers that cannot be talked to ---------------------------------------------------------------
-
-
-@attrs.frozen
-class Trial:
-    """What a runner did in the seconds of a trial.
-
-    Attributes:
-        attempts: connections it made.
-        code: its exit code, None if it was still running.
-        output: what it wrote.
-        back: whether it connected once the broker had come to its senses.
-    """
-
-    attempts: int
-    code: int | None
-    output: str
-    back: bool
-
-
-TRIAL = 3.0
-
-
-async def _hang_up(stream: trio.SocketStream) -> None:
-    await stream.aclose()
-
-
-async def _say_nothing(stream: trio.SocketStream) -> None:
-    await trio.sleep_forever()
-
-
-async def _talk_nonsense(stream: trio.SocketStream) -> None:
-    await stream.receive_some(4096)
-    await stream.send_all(b"220 mail.example ESMTP ready\r\n")
-
-
-async def _answer_ok(stream: trio.SocketStream) -> None:
-    await stream.receive_some(4096)
-    await stream.send_all(encode_answer(200, b"<html>a web site</html>", "text/html"))
-
-
-def _upgrades_403(broker: FakeBroker) -> None:
-    broker.on_upgrade = lambda hit: 403
-
-
-def _upgrades_500(broker: FakeBroker) -> None:
-    broker.on_upgrade = lambda hit: 500
-
-
-def _upgrades_200(broker: FakeBroker) -> None:
-    broker.on_upgrade = lambda hit: 200
-
-
-def _closes_at_once(broker: FakeBroker) -> None:
-    broker.close_at_once = True
-
-
-def _auth(status: int, broker: FakeBroker) -> None:
-    broker.auth_status = status
-
-
-def _rude(behave: Callable[[trio.SocketStream], Awaitable[None]], broker: FakeBroker) -> None:
-    broker.rude = behave
-
-
-OBSTACLES: dict[str, Callable[[FakeBroker], None]] = {
-    "upgrade-403": _upgrades_403,
-    "upgrade-500": _upgrades_500,
-    "upgrade-200": _upgrades_200,
-    "closes-at-once": _closes_at_once,
-    "auth-403": partial(_auth, 403),
-    "auth-429": partial(_auth, 429),
-    "auth-500": partial(_auth, 500),
-    "hangs-up": partial(_rude, _hang_up),
-    "nonsense": partial(_rude, _talk_nonsense),
-    "web-site": partial(_rude, _answer_ok),
-    "silent": partial(_rude, _say_nothing),
-}
-
-
-def _come_to_senses(broker: FakeBroker) -> None:
-    broker.on_upgrade = lambda hit: 101
-    broker.close_at_once = False
-    broker.auth_status = 200
-    broker.rude = None
-
-
-async def _try_obstacle(name: str, trials: dict[str, Trial]) -> None:
-    async with open_broker() as broker:
-        OBSTACLES[name](broker)
-        async with open_runner(broker) as daemon:
-            await broker.wait_hits(1, ".*", START_LIMIT)
-            with trio.move_on_after(TRIAL):
-                await daemon.exit_code(TRIAL + 1)
-            attempts = len(broker.asked_for(UPGRADE)) or len(broker.hits)
-            _come_to_senses(broker)
-            back = daemon.code is None and name != "silent" and await _is_back(broker)
-            trials[name] = Trial(attempts, daemon.code, daemon.output, back)
-
-
-async def _is_back(broker: FakeBroker) -> bool:
-    try:
-        session = await broker.registered(12)
-        await session.fence()
-    except AssertionError:
-        return False
-    return True
-
-
-@pytest.fixture(scope="module")
-def trials() -> Iterator[dict[str, Trial]]:
-    """Put a runner before each obstacle, a few at a time."""
-    found: dict[str, Trial] = {}
-
-    async def all_of_them() -> None:
-        limiter = trio.CapacityLimiter(6)
-
-        async def one(name: str) -> None:
-            async with limiter:
-                await _try_obstacle(name, found)
-
-        async with trio.open_nursery() as nursery:
-            for name in OBSTACLES:
-                nursery.start_soon(one, name)
-
-    trio.run(all_of_them)
-    yield found
-
-
-@pytest.mark.row(
-    "1", "an obstacle with an auth token (403, close at once, not a WebSocket, …): bounded rate, never a spin"
-)
-@pytest.mark.parametrize("name", OBSTACLES)
-def test_an_obstacle_is_met_with_backoff(trials: dict[str, Trial], name: str) -> None:
-    trial = trials[name]
-    # n8n's broker allows 5 requests a second; backing off from 0.25 s on makes five or six attempts in 3 s.
-    assert 1 <= trial.attempts <= 10, trial
-    if trial.code is None and name != "silent":
-        assert trial.attempts >= 2
-
-
-@pytest.mark.row("1", "an obstacle that goes away: the runner connects; upgrade 403 is no reason to give up")
-@pytest.mark.parametrize("name", [name for name in OBSTACLES if name not in ("silent", "auth-403")])
-def test_an_obstacle_that_goes_away(trials: dict[str, Trial], name: str) -> None:
-    assert trials[name].code is None
-    assert trials[name].back
-
-
-@pytest.mark.row(
-    "1",
-    "wrong auth token (403 from /runners/auth): told clearly; exits non-zero or tries again slowly",
-)
-def test_a_wrong_auth_token(trials: dict[str, Trial]) -> None:
-    trial = trials["auth-403"]
-    assert trial.back or (trial.code is not None and trial.code > 0)
-    assert "403" in trial.output or "token" in trial.output.lower()
-
-
-@pytest.mark.row("1", "an obstacle is told in a line that names the broker, without a traceback")
-@pytest.mark.parametrize("name", [name for name in OBSTACLES if name != "silent"])
-def test_an_obstacle_is_told(trials: dict[str, Trial], name: str) -> None:
-    assert "Traceback" not in trials[name].output
-    assert "127.0.0.1" in trials[name].output
-
-
-async def _stop(daemon: Daemon) -> int:
-    import signal
-
-    daemon.signal(signal.SIGTERM)
-    return await daemon.exit_code(4)
-
-
-@pytest.mark.row("5", "SIGTERM while the broker cannot be reached: exit 0 at once")
-@pytest.mark.parametrize("name", ["hangs-up", "silent", "upgrade-403"])
-async def test_sigterm_before_a_connection(name: str) -> None:
-    async with open_broker() as broker:
-        OBSTACLES[name](broker)
-        async with open_runner(broker) as daemon:
-            await broker.wait_hits(1, ".*", START_LIMIT)
-            assert await _stop(daemon) == 0

@@ -44,8 +44,8 @@ def test_large_payloads(plain: TaskDesk) -> None:
 def test_accepts_are_answered_ahead_of_large_results(plain: TaskDesk) -> None:
     async def run(session: Session) -> float:
         task_id = await session.start("return 'x' * 60_000_000")
-        offer = await session.offer()
         await session.peer.wait_bytes(65536)
+        offer = await session.offer()
         begun = trio.current_time()
         answer = await session.accept(str(offer["offerId"]))
         assert answer["type"] == "runner:taskaccepted"
@@ -76,10 +76,13 @@ async def test_the_payload_limit() -> None:
         assert "Traceback" not in daemon.output
 
 
-@pytest.mark.row("1", "a message that announces 1 TiB is not waited for with memory")
+@pytest.mark.row(
+    "5", "N8N_RUNNERS_MAX_PAYLOAD: a message that announces more costs the connection, not memory"
+)
 async def test_an_announcement_of_a_huge_message() -> None:
-    async with open_broker() as broker, open_registered(broker) as (daemon, session):
-        session.peer.send_raw(b"\x81\x7f" + (2**40).to_bytes(8, "big") + b"x" * 1000)
+    async with open_broker() as broker, open_registered(broker, MAX_PAYLOAD="1000000") as (daemon, session):
+        session.peer.send_raw(b"\x81\x7f" + (2**40).to_bytes(8, "big"))
+        session.peer.send_raw(b"x" * 3_000_000)
         await session.peer.wait_over()
         await (await broker.registered()).fence()
         assert "Traceback" not in daemon.output

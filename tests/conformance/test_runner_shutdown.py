@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from functools import partial
 
 import pytest
 import trio
 
+from .ahead import Ahead
 from .daemon import open_registered
 from .fake_broker import ENDS, Session, fresh_id, open_broker
 from .processes import MARK, marked, wait_gone
@@ -119,59 +118,11 @@ async def test_tasks_end_with_a_killed_runner() -> None:
         assert [process for process in below if process.alive()] == []
 
 
-# --- idle exit and drain, side by side --------------------------------------------------------------
-
-
-async def _idle_from_the_start(found: dict[str, object]) -> None:
-    async with (
-        open_broker() as broker,
-        open_registered(broker, AUTO_SHUTDOWN_TIMEOUT="1") as (daemon, session),
-    ):
-        registered = trio.current_time()
-        found["idle-code"] = await daemon.exit_code(8)
-        found["idle-after"] = trio.current_time() - registered
-        await session.peer.wait_over(1)
-        found["idle-close"] = session.peer.close_code
-
-
-async def _busy_then_idle(found: dict[str, object]) -> None:
-    settings = {"AUTO_SHUTDOWN_TIMEOUT": "1", **FREE}
-    async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
-        run = await session.run("import time\ntime.sleep(2)\nreturn 'done'")
-        ended = trio.current_time()
-        found["busy-result"] = run.result
-        found["busy-code"] = await daemon.exit_code(8)
-        found["busy-after"] = trio.current_time() - ended
-
-
-async def _never_idle(found: dict[str, object]) -> None:
-    async with (
-        open_broker() as broker,
-        open_registered(broker, AUTO_SHUTDOWN_TIMEOUT="0") as (daemon, session),
-    ):
-        with trio.move_on_after(2.5):
-            await session.peer.over.wait()
-        found["never-code"] = daemon.code
-
-
-async def _two_seconds(found: dict[str, object]) -> None:
-    async with open_broker() as broker, open_registered(broker, TASK_TIMEOUT="2", **FREE) as (_, session):
-        found["two-seconds"] = (await session.run("import time\ntime.sleep(60)")).error["message"]
-
-
-@pytest.fixture(scope="module")
-def idle() -> Iterator[dict[str, object]]:
-    """Let several runners sit side by side for some seconds."""
-    found: dict[str, object] = {}
-
-    async def side_by_side() -> None:
-        with trio.fail_after(40):
-            async with trio.open_nursery() as nursery:
-                for scenario in (_idle_from_the_start, _busy_then_idle, _never_idle, _two_seconds):
-                    nursery.start_soon(partial(scenario, found))
-
-    trio.run(side_by_side)
-    yield found
+@pytest.fixture
+def idle(ahead: Ahead) -> dict[str, object]:
+    """Return what was seen of runners that sat idle."""
+    seen: dict[str, object] = ahead.result("idle")
+    return seen
 
 
 @pytest.mark.row(

@@ -251,6 +251,10 @@ class Peer:
             return entry
         return self._fail(f"no {' or '.join(types) or 'message'} {fields or ''} within {limit} s")
 
+    async def wait_for(self, *types: str, limit: float = PROMPT, **fields: object) -> None:
+        """Wait until such a message has come, and leave it for `next`."""
+        (await self.next_received(*types, limit=limit, **fields)).taken = False
+
     def _find(self, types: tuple[str, ...], fields: Mapping[str, object]) -> Received | None:
         return next(
             (entry for entry in self.received if not entry.taken and entry.matches(types, fields)), None

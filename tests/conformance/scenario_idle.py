@@ -1,0 +1,59 @@
+"""Runners that sit idle, or busy, for some seconds, side by side."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import trio
+
+from .daemon import open_registered
+from .fake_broker import open_broker
+
+FREE = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": ""}
+
+
+async def _idle_from_the_start(found: dict[str, object]) -> None:
+    async with (
+        open_broker() as broker,
+        open_registered(broker, AUTO_SHUTDOWN_TIMEOUT="1") as (daemon, session),
+    ):
+        registered = trio.current_time()
+        found["idle-code"] = await daemon.exit_code(8)
+        found["idle-after"] = trio.current_time() - registered
+        await session.peer.wait_over(1)
+        found["idle-close"] = session.peer.close_code
+
+
+async def _busy_then_idle(found: dict[str, object]) -> None:
+    settings = {"AUTO_SHUTDOWN_TIMEOUT": "1", **FREE}
+    async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
+        run = await session.run("import time\ntime.sleep(2)\nreturn 'done'")
+        ended = trio.current_time()
+        found["busy-result"] = run.result
+        found["busy-code"] = await daemon.exit_code(8)
+        found["busy-after"] = trio.current_time() - ended
+
+
+async def _never_idle(found: dict[str, object]) -> None:
+    async with (
+        open_broker() as broker,
+        open_registered(broker, AUTO_SHUTDOWN_TIMEOUT="0") as (daemon, session),
+    ):
+        with trio.move_on_after(2.5):
+            await session.peer.over.wait()
+        found["never-code"] = daemon.code
+
+
+async def _two_seconds(found: dict[str, object]) -> None:
+    async with open_broker() as broker, open_registered(broker, TASK_TIMEOUT="2", **FREE) as (_, session):
+        found["two-seconds"] = (await session.run("import time\ntime.sleep(60)")).error["message"]
+
+
+async def sit_idle() -> dict[str, object]:
+    """Let them sit, and return what was seen, by name."""
+    found: dict[str, object] = {}
+    with trio.fail_after(50):
+        async with trio.open_nursery() as nursery:
+            for scenario in (_idle_from_the_start, _busy_then_idle, _never_idle, _two_seconds):
+                nursery.start_soon(partial(scenario, found))
+    return found
