@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 import trio
+from click.testing import CliRunner
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from trio_runner.errors import AuthRejected, ConfigError, LinkLost
@@ -16,6 +17,7 @@ from trio_runner.protocol import messages as m
 from trio_runner.requester.client import Requester
 from trio_runner.service.screen import Screen
 from trio_runner.service.submission import Connect, Submission, SubmitCode
+from trio_runner.service.submit import submit_command
 from trio_runner.service.submit_plan import SubmitPlan
 from trio_runner.service.terminal import PersonConsole
 
@@ -246,3 +248,14 @@ async def test_lost_lines_are_counted_and_controls_are_shown() -> None:
     call = Call(SubmitPlan(code="return 1"))
     await call.perform(script)
     assert call.shown == ["\\x1b[2Jgone\\x0db\\x07"]
+
+
+def test_help_shows_variables_but_never_what_is_in_them() -> None:
+    environ = {"N8N_RUNNERS_AUTH_TOKEN": "hush-hush", "TRIO_RUNNER_GRANT_TOKEN": "one-time"}
+    shown = CliRunner().invoke(submit_command, ["--help"], env=environ, terminal_width=80)
+    assert shown.exit_code == 0
+    assert "N8N_RUNNERS_AUTH_TOKEN" in shown.output
+    assert not any(secret in shown.output for secret in environ.values())
+    explained = shown.output.partition("Exit codes:")[2]
+    assert all(str(code.value) in explained for code in SubmitCode)
+    assert max(map(len, shown.output.splitlines())) <= 84

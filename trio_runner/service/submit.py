@@ -25,6 +25,9 @@ comes, the result to standard output. Ctrl-C cancels the task at the broker.
 """
 
 _EPILOG = """\
+Flags win over variables. Each N8N_RUNNERS_NAME may also be written TRIO_RUNNER_NAME, which wins, and each
+{NAME}_FILE names a file that holds the value.
+
 \b
 Examples:
   trio-runner submit -c 'return 6 * 7'
