@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,6 +150,34 @@ def test_a_worker_without_a_place_says_why(tmp_path: Path) -> None:
     with one_worker(tmp_path / "missing") as (held, worker):
         assert held.ended() == control.Ended(worker.number, 1)
         assert b"FileNotFoundError" in worker.stderr.read()
+
+
+@pytest.mark.parametrize("look_first", [True, False])
+def test_the_dead_are_reaped_and_their_groups_killed(
+    look_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not look_first:
+        monkeypatch.delattr(os, "waitid")
+    with (
+        subprocess.Popen(
+            ["sh", "-c", "sleep 1000 & exit 3"], start_new_session=True, stdout=subprocess.PIPE
+        ) as leader,
+        subprocess.Popen(["sleep", "1000"]) as alive,
+    ):
+        assert leader.stdout is not None
+        wait_without_reaping(leader.pid)
+        assert list(zygote._dead({leader.pid, alive.pid})) == [(leader.pid, 3)]
+        assert leader.stdout.read() == b""  # nobody of its group holds the other end
+        alive.kill()
+        leader.returncode = 3
+    assert list(zygote._dead({})) == []
+
+
+def wait_without_reaping(pid: int) -> None:
+    """Wait for a child to end, and leave it a zombie."""
+    pidfd = os.pidfd_open(pid)
+    select.select([pidfd], [], [], 30)
+    os.close(pidfd)
 
 
 # --- what real processes do not do on demand --------------------------------------------------------

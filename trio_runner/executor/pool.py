@@ -216,6 +216,8 @@ class _Pool:
         if (idle or worker.exit_code is None) and self._zygote is not None and self._zygote.alive:
             death = describe_death(worker, hung_up=False)
             self._pause(f"a worker ended without having had a task: {death.description}")
+        elif worker.epitaph and worker.exit_code is not None:
+            self._observer.observe(ExecutorTrouble(f"a worker did not end as it should: {worker.epitaph}"))
         if idle:
             worker.release()
 

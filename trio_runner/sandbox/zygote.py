@@ -21,7 +21,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from . import control, linux
 from .policy import Policy
@@ -214,8 +214,8 @@ class Zygote:
 
     def _forget(self, number: int, *, stuck: int) -> None:
         del self._ending[number], self._workers[number]
-        self._send(control.Ended(number, self._status.pop(number, -signal.SIGKILL), stuck))
         self._clear_scratch(self._scratch_of(number))
+        self._send(control.Ended(number, self._status.pop(number, -signal.SIGKILL), stuck))
 
     # --- scratch directories ---
 
@@ -262,11 +262,14 @@ class Zygote:
             remove_tree(self._scratch)
 
 
-def _dead(workers: dict[int, int]) -> Iterator[tuple[int, int]]:
+def _dead(workers: Container[int]) -> Iterator[tuple[int, int]]:
     """Reap the dead children one by one; yield process id and exit status of each.
 
-    The group of a dead worker is killed before the worker is reaped.
+    The group of a dead worker is killed before the worker is reaped, where the system lets one look first.
     """
+    if not hasattr(os, "waitid"):  # macOS, until Python 3.13
+        yield from _dead_and_reaped(workers)
+        return
     while True:
         try:
             found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -277,6 +280,19 @@ def _dead(workers: dict[int, int]) -> Iterator[tuple[int, int]]:
         if found.si_pid in workers:
             _kill_group(found.si_pid)
         pid, status = os.waitpid(found.si_pid, 0)
+        yield pid, os.waitstatus_to_exitcode(status)
+
+
+def _dead_and_reaped(workers: Container[int]) -> Iterator[tuple[int, int]]:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid in workers:
+            _kill(os.killpg, pid)
         yield pid, os.waitstatus_to_exitcode(status)
 
 
