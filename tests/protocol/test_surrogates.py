@@ -21,9 +21,14 @@ def test_nothing_else_is_masked(data: bytes) -> None:
     assert mask_escaped_surrogates(data) == data
 
 
-@given(
-    st.recursive(st.text(st.characters()), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+json_values = st.recursive(
+    st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
 )
+
+
+@given(json_values)
 def test_a_mask_keeps_length_and_structure(value: object) -> None:
     data = json.dumps(value).encode()
     masked = mask_escaped_surrogates(data)
