@@ -256,6 +256,21 @@ def test_requests_put_back_in_one_step_keep_their_order() -> None:
     assert matched(desk)[-1] == young
 
 
+def test_what_is_due_happens_before_what_comes() -> None:
+    """The accept runs out in the same moment in which a younger request arrives."""
+    desk = Desk()
+    silent, good, requester = desk.runner(), desk.runner(), desk.requester()
+    desk.offer(silent)
+    old = desk.request(requester)
+    offer_id = desk.offer(good)
+    desk.sleep(2)
+    young = desk.request(requester)
+    assert accepts(desk, good) == [offer_id]
+    assert matched(desk) == [old, old]
+    desk.offer(good)
+    assert matched(desk)[-1] == young
+
+
 # --- limits of requests -----------------------------------------------------------------------------
 
 
