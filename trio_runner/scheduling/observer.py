@@ -232,7 +232,10 @@ class RequestMatched:
 
 @attrs.frozen
 class RequestGivenUp:
-    """A request ended before any runner took it."""
+    """A request ended before any runner took it.
+
+    `reason`: ``timeout``, ``no-runner``, ``draining``, ``queue-full``, ``cancelled`` or ``requester-left``.
+    """
 
     request_id: str
     task_type: str
@@ -241,7 +244,11 @@ class RequestGivenUp:
 
 @attrs.frozen
 class BrokerTaskEnded:
-    """A task has ended. `outcome`: ``done``, ``error``, ``cancelled``, ``runner-lost``, ``timeout``."""
+    """An accepted task has ended.
+
+    `outcome`: ``done``, ``error``, ``cancelled``, ``runner-lost``, ``no-settings`` or ``timeout``; `seconds`
+    from accept to end.
+    """
 
     task_id: str
     task_type: str
