@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import trio
 
 from .daemon import START_LIMIT, open_registered, open_runner
 from .fake_broker import AUTH_TOKEN, open_broker
@@ -40,6 +41,25 @@ async def test_keeps_the_path_prefix(slash: str) -> None:
 async def test_takes_a_websocket_base_uri() -> None:
     async with open_broker() as broker, open_runner(broker.url.replace("http:", "ws:")):
         assert (await broker.registered(START_LIMIT)).hit.path == "/runners/_ws"
+
+
+@pytest.mark.row(
+    "1", "https → wss: an https base URI is met with TLS, and a broker without it is told clearly"
+)
+async def test_https_means_tls() -> None:
+    greetings: list[bytes] = []
+
+    async def listen(stream: trio.SocketStream) -> None:
+        greetings.append(await stream.receive_some(100))
+        await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with open_broker() as broker:
+        broker.rude = listen
+        async with open_runner(broker.url.replace("http:", "https:")) as daemon:
+            await broker.wait_hits(2, ".*", START_LIMIT)
+            assert all(greeting.startswith(b"\x16\x03") for greeting in greetings)
+            await daemon.line("(?i)tls|ssl|https")
+            assert "Traceback" not in daemon.output
 
 
 @pytest.mark.row("5", "N8N_RUNNERS_ID: random by default, unique")
