@@ -150,7 +150,8 @@ class DemoScreen:
     def _picture(self) -> Table:
         grid = Table.grid()
         grid.add_row(self._progress)
-        grid.add_row(self._last_line)
+        if self._last_line:
+            grid.add_row(self._last_line)
         return grid
 
 
