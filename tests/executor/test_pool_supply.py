@@ -37,6 +37,7 @@ class Play:
     script: list[str] = attrs.Factory(list)
     zygotes: list[FakeZygote] = attrs.Factory(list)
     failing_starts: int = 0
+    stuck: bool = False
     troubles: list[tuple[float, str]] = attrs.Factory(list)
 
     def observe(self, event: Event) -> None:
@@ -83,7 +84,7 @@ class FakeZygote:
 
     def end(self, worker: Worker) -> None:
         """End a worker on request."""
-        self._bury(worker, -9)
+        self._bury(worker, -9, "2 of its processes cannot be killed." if self._play.stuck else "")
 
     async def serve(self) -> None:
         """Fork what was asked for, until lost."""
@@ -190,6 +191,15 @@ async def test_a_worker_that_dies_twice_on_a_task_is_the_tasks_fault(
         assert outcome.exit_code == 1
         assert executor.statistics().worker_deaths == 1
         assert await executor.run(job("return True"), Events()) == Completed(RawJson(b"true"))
+
+
+async def test_processes_that_cannot_be_killed_are_told_of(play: Play) -> None:
+    play.stuck = True
+    async with open_process_executor(COLD, observer=play) as executor:
+        assert await executor.run(job("return True"), Events()) == Completed(RawJson(b"true"))
+        assert [why for _, why in play.troubles] == [
+            "a worker did not end as it should: 2 of its processes cannot be killed."
+        ]
 
 
 async def test_closing_wakes_whoever_waits_for_a_worker(

@@ -82,7 +82,7 @@ class Zygote:
             raise ConfigError(
                 f"python: {config.python!r} started but was not ready within {config.start_limit:g} seconds"
             )
-        why = self._spawned.last_line() or "it ended at once, without a word"
+        why = self.lost or self._spawned.last_line() or "it ended at once, without a word"
         raise ConfigError(f"python: {config.python!r} cannot run tasks: {why}")
 
     async def serve(self) -> None:

@@ -1,0 +1,77 @@
+"""The runner's side of the control socket, with zygotes that are large, rude or mad."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from trio_runner.errors import ConfigError
+from trio_runner.executor.config import ProcessExecutorConfig
+from trio_runner.executor.pool import open_process_executor
+from trio_runner.executor.worker import Worker
+from trio_runner.executor.zygote import start_zygote
+from trio_runner.sandbox.policy import Policy
+
+from .tasks import is_there, open_descriptors, result_of, watching
+
+pytestmark = pytest.mark.process
+
+
+def ignore(worker: Worker) -> None:
+    """Take no note of an end."""
+
+
+def zygote_script(directory: Path, body: str) -> ProcessExecutorConfig:
+    """Return a configuration whose interpreter runs `body` as its zygote; `channel` is its control socket."""
+    path = directory / "python"
+    begin = "import os, signal, socket, sys\nchannel = socket.socket(fileno=int(sys.argv[-1]))"
+    path.write_text(f"#!{sys.executable} -I\n{begin}\n{body}\n")
+    path.chmod(0o755)
+    return ProcessExecutorConfig(python=str(path))
+
+
+async def test_a_policy_larger_than_the_socket_buffer() -> None:
+    policy = Policy(
+        stdlib_allow=frozenset("*"), external_allow=frozenset("*"), environment=(("LARGE", "x" * 3_000_000),)
+    )
+    async with open_process_executor(ProcessExecutorConfig(policy=policy, workers=1)) as executor:
+        assert await result_of(executor, "import os\nreturn len(os.environ['LARGE'])") == 3_000_000
+
+
+async def test_a_zygote_that_says_something_else(tmp_path: Path) -> None:
+    config = zygote_script(tmp_path, "channel.send(b'hello?\\n'); channel.recv(1)")
+    before = open_descriptors()
+    with pytest.raises(ConfigError, match="cannot run tasks: not a control message: b'hello\\?'"):
+        await start_zygote(config, ignore)
+    assert open_descriptors() == before
+
+
+async def test_a_zygote_that_hangs_up_but_stays(tmp_path: Path) -> None:
+    config = zygote_script(
+        tmp_path, f"print(os.getpid(), file=open('{tmp_path}/pid', 'w')); channel.close(); signal.pause()"
+    )
+    config = ProcessExecutorConfig(python=config.python, start_limit=1)
+    with pytest.raises(ConfigError, match="was not ready within 1 seconds"):
+        await start_zygote(config, ignore)
+    assert not is_there((tmp_path / "pid").read_text().strip())
+
+
+async def test_its_end_is_known_as_it_was() -> None:
+    zygote = await start_zygote(ProcessExecutorConfig(), ignore)
+    assert zygote.walls == ("no-new-privileges", "no-core-dumps")
+    workers = [zygote.fork() for _ in range(3)]
+    with watching(zygote.pid) as (process,):
+        os.kill(zygote.pid, signal.SIGKILL)
+        await zygote.serve()
+        assert process.is_dead()
+    assert zygote.lost == "it was ended by SIGKILL"
+    assert not zygote.alive
+    for worker in workers:
+        assert worker.ended.is_set()
+        assert worker.exit_code is None
+        assert worker.epitaph == "The process that forks the workers was lost (it was ended by SIGKILL)."
+        worker.release()
