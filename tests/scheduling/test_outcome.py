@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -181,7 +181,7 @@ def test_text_with_a_cut_emoji_still_makes_a_valid_message() -> None:
     assert json.loads(answer.error.data.decode())["message"] == "cut \ud83d"
 
 
-@pytest.mark.parametrize("kind", ["user-code", "policy", "settings", "result"])
+@pytest.mark.parametrize("kind", get_args(FailureKind))
 def test_the_kind_of_a_failure_is_its_name(kind: FailureKind) -> None:
     assert error_kind(Failed("x", kind=kind)) == kind
 
