@@ -122,6 +122,12 @@ def test_a_failure_of_the_codes_own_making_has_no_power() -> None:
     assert reply.outcome == Failed("Task failed")
 
 
+@pytest.mark.parametrize("kind", ["runner", "timeout", "cancelled", ""])
+def test_a_task_cannot_blame_the_runner(kind: str) -> None:
+    reply, _ = reply_to(STARTED + frame(FrameKind.FAILED, {"kind": kind, "message": "no"}))
+    assert reply.outcome == Failed("no", kind="user-code")
+
+
 def test_fields_of_started_that_are_no_text() -> None:
     _, events = reply_to(frame(FrameKind.STARTED, {"continueOnFail": 1, "workflowId": 7, "nodeName": ""}))
     assert events == [Started()]

@@ -15,7 +15,6 @@ from __future__ import annotations
 import enum
 import json
 import re
-from typing import get_args
 
 import attrs
 
@@ -61,6 +60,13 @@ _LARGEST = {
 # the one that crosses that line may be as large as a frame can be.
 _MOST_PRINTS = 101
 _MOST_PRINTED = 25 * 1024**2
+# Whose fault a task may say it was.
+_KINDS: dict[str, FailureKind] = {
+    "user-code": "user-code",
+    "policy": "policy",
+    "settings": "settings",
+    "result": "result",
+}
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -236,13 +242,12 @@ def _failure(payload: bytes) -> Failed:
         value = fields.get(name)
         return value if isinstance(value, str) else ""
 
-    kinds: dict[object, FailureKind] = {kind: kind for kind in get_args(FailureKind)}
     kind = fields.get("kind")
     line = fields.get("lineNumber")
     return Failed(
         text("message") or "Task failed",
         text("description"),
-        kind=kinds.get(kind, "user-code") if isinstance(kind, str) else "user-code",
+        kind=_KINDS.get(kind, "user-code") if isinstance(kind, str) else "user-code",
         stack=text("stack"),
         line_number=line if isinstance(line, int) and not isinstance(line, bool) else None,
     )
