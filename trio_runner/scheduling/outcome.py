@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 FailureKind = Literal["user-code", "policy", "settings", "result", "runner"]
-"""Whose fault: the code raised, the policy refused, the settings make no sense, the result is no JSON, or ours."""
+"""Whose fault: the code raised, the policy refused, the settings make no sense, the result is no JSON, or it
+is ours."""
 
 
 @attrs.frozen
