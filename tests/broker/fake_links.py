@@ -57,8 +57,14 @@ class Visitor:
 class House:
     """A broker without its server: peers walk in over links in memory."""
 
-    def __init__(self, nursery: trio.Nursery, limits: MatchingLimits, runner_link: LinkSettings) -> None:
-        self.observer = RecordingObserver()
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        limits: MatchingLimits,
+        runner_link: LinkSettings,
+        observer: RecordingObserver,
+    ) -> None:
+        self.observer = observer
         self.exchange = Exchange(limits, self.observer)
         self.peers = Peers(self.exchange, self.observer, info_timeout=10.0)
         self.nursery = nursery
@@ -106,9 +112,10 @@ class House:
 async def open_house(
     limits: MatchingLimits = MatchingLimits(),  # noqa: B008 - frozen
     runner_link: LinkSettings = LinkSettings(),  # noqa: B008 - frozen
+    observer: RecordingObserver | None = None,
 ) -> AsyncIterator[House]:
     async with trio.open_nursery() as nursery:
-        house = House(nursery, limits, runner_link)
+        house = House(nursery, limits, runner_link, observer or RecordingObserver())
         nursery.start_soon(house.exchange.watch_deadlines)
         yield house
         nursery.cancel_scope.cancel()

@@ -8,7 +8,14 @@ import trio.testing
 
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.scheduling.observer import MessageIgnored
+from trio_runner.scheduling.observer import (
+    Event,
+    MessageIgnored,
+    PeerJoined,
+    RequestEnqueued,
+    RequestGivenUp,
+)
+from trio_runner.testing import RecordingObserver
 
 from .fake_links import open_house
 
@@ -90,6 +97,47 @@ async def test_a_long_fault_is_cut() -> None:
         await trio.testing.wait_all_tasks_blocked()
         [event] = house.observer.of(MessageIgnored)
         assert len(event.why) < 200
+
+
+async def test_an_observer_may_ask_back_and_the_order_stays() -> None:
+    """What an observer causes happens after what caused it."""
+
+    class Meddler(RecordingObserver):
+        def observe(self, event: Event) -> None:
+            super().observe(event)
+            if isinstance(event, RequestEnqueued):
+                house.exchange.drain()
+                self.snapshot = house.exchange.statistics()
+
+    async with open_house(observer=Meddler()) as house:
+        requester = await house.requester()
+        requester.send(m.TaskRequest("request", "nobody's"))
+        assert await requester.next(m.RequestExpiry) == m.RequestExpiry("request", "draining")
+        kinds = [type(event) for event in house.observer.events]
+        assert kinds == [PeerJoined, RequestEnqueued, RequestGivenUp]
+        assert isinstance(house.observer, Meddler)
+        assert house.observer.snapshot.draining
+
+
+async def test_flushed_when_every_peer_has_what_was_sent() -> None:
+    async with open_house() as house:
+        runner, requester = await house.runner(), await house.requester()
+        task_id = await house.running(runner, requester)
+        requester.far.stall()
+        runner.send(m.TaskDone(task_id, DATA))
+        await trio.testing.wait_all_tasks_blocked()
+        flushed = trio.Event()
+
+        async def flush() -> None:
+            await house.exchange.flushed()
+            flushed.set()
+
+        house.nursery.start_soon(flush)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not flushed.is_set()
+        requester.far.resume()
+        await flushed.wait()
+        await requester.next(m.TaskResult)
 
 
 @pytest.mark.parametrize("seconds", [0.1, 7.0])

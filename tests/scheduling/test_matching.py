@@ -41,6 +41,16 @@ def test_registering_twice_on_one_connection_is_ignored() -> None:
     assert sender == runner and "runner:info" in why
 
 
+def test_task_types_are_bounded() -> None:
+    desk = Desk()
+    runner = desk.runner(types=[f"t{number}" for number in range(5000)])
+    [event] = desk.events(PeerJoined)
+    assert len(event.task_types) == 1000
+    desk.news.clear()
+    desk.offer(runner, "t1000")
+    assert len(desk.ignored()) == 1
+
+
 def test_a_long_name_is_cut() -> None:
     desk = Desk()
     desk.news += desk.matchmaker.runner_joined(77, "r", "n" * 5000, (), desk.now)

@@ -8,6 +8,7 @@ matchmaker's picture and what was sent differ, and no lock. One task watches the
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -52,6 +53,8 @@ class Exchange:
         self._observer = observer
         self._connections: dict[int, _Connection] = {}
         self._numbers = itertools.count()
+        self._undone: deque[Decision] = deque()
+        self._carrying_out = False
         self._alarm = trio.CancelScope()
         self._changed = trio.lowlevel.ParkingLot()
 
@@ -132,6 +135,11 @@ class Exchange:
         while not self._matchmaker.drained:
             await self._changed.park()
 
+    async def flushed(self) -> None:
+        """Wait until everything queued so far has been written to every peer that is still there."""
+        for connection in tuple(self._connections.values()):
+            await connection.link.flush()
+
     def stop(self) -> None:
         """End every task: its runner and its requester are told."""
         self._carry_out(self._matchmaker.stop(trio.current_time()))
@@ -155,19 +163,30 @@ class Exchange:
     # --- decisions ----------------------------------------------------------------------------------
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
-        for decision in decisions:
-            match decision:
-                case Send(number, message):
-                    self._send(self._connections[number], message)
-                case Drop(number, code, reason):
-                    self._connections[number].link.close(code, reason)
-                case Ignored(number, why):
-                    self.ignore(number, why)
-                case Observe(event):
-                    self._observer.observe(event)
+        """Carry decisions out in the order they were taken, also when the observer causes more of them."""
+        self._undone.extend(decisions)
+        if self._carrying_out:
+            return
+        self._carrying_out = True
+        try:
+            while self._undone:
+                self._do(self._undone.popleft())
+        finally:
+            self._carrying_out = False
         self._alarm.deadline = self._matchmaker.next_deadline()
         if self._matchmaker.drained:
             self._changed.unpark_all()
+
+    def _do(self, decision: Decision) -> None:
+        match decision:
+            case Send(number, message):
+                self._send(self._connections[number], message)
+            case Drop(number, code, reason):
+                self._connections[number].link.close(code, reason)
+            case Ignored(number, why):
+                self.ignore(number, why)
+            case Observe(event):
+                self._observer.observe(event)
 
     def _send(self, connection: _Connection, message: object) -> None:
         try:

@@ -109,6 +109,8 @@ async def _wind_down(exchange: Exchange, drain_timeout: float) -> None:
     """Let tasks finish, end those that do not, and part from everybody."""
     with trio.move_on_after(drain_timeout):
         await exchange.drained()
+        # Closing leaves little time for what is queued, and the last result may be large.
+        await exchange.flushed()
     exchange.stop()
     exchange.close(_GOING_AWAY, _SHUTTING_DOWN)
     with trio.move_on_after(_FAREWELL):

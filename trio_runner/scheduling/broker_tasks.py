@@ -233,7 +233,7 @@ class TaskDesk:
                 self.abandon(task.task_id)
                 self._requests.put_back(task.request)
             elif task.phase is not BrokerPhase.ABANDONED:
-                self._stop(task, "cancelled", failures.broker_stopped(), now)
+                self._stop(task, "cancelled", "The broker is shutting down", failures.broker_stopped(), now)
 
     # --- time ---------------------------------------------------------------------------------------
 
@@ -245,12 +245,14 @@ class TaskDesk:
         """End what has run out of time."""
         while (task := self._deadlines.pop_due(now)) is not None:
             if task.phase is BrokerPhase.RUNNING:
-                self._stop(task, "timeout", failures.execution_timed_out(self._limits.execution_timeout), now)
+                error = failures.execution_timed_out(self._limits.execution_timeout)
+                self._stop(task, "timeout", "Task execution timed out", error, now)
             elif now - task.deadline > _STALL and not task.second_chance:
                 self._give(task, _STALL, now)
                 task.second_chance = True
             elif task.phase is BrokerPhase.AWAITING_SETTINGS:
-                self._stop(task, "no-settings", failures.no_settings(self._limits.settings_timeout), now)
+                error = failures.no_settings(self._limits.settings_timeout)
+                self._stop(task, "no-settings", "The requester sent no settings in time", error, now)
             else:
                 self._miss(task, now)
 
@@ -281,9 +283,10 @@ class TaskDesk:
         self._conclude(task, Step.WITHDRAWN, "cancelled", now)
         self._outbox.send(task.runner.connection, m.TaskCancel(task.task_id, reason))
 
-    def _stop(self, task: BrokerTask, outcome: str, error: RawJson, now: float) -> None:
+    def _stop(self, task: BrokerTask, outcome: str, why: str, error: RawJson, now: float) -> None:
+        """End a task on both sides: the runner is told why, the requester gets the error."""
         self._conclude(task, Step.DEADLINE, outcome, now)
-        self._outbox.send(task.runner.connection, m.TaskCancel(task.task_id, outcome))
+        self._outbox.send(task.runner.connection, m.TaskCancel(task.task_id, why))
         self._outbox.send(task.request.requester, m.TaskFailure(task.task_id, error))
 
     def _conclude(self, task: BrokerTask, step: Step, outcome: str, now: float) -> None:

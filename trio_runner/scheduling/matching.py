@@ -43,6 +43,9 @@ Decisions = tuple[Decision, ...]
 POLICY_VIOLATION = 1008
 """WebSocket close code for a peer that we no longer want."""
 
+# Task types of one runner: a bound on what it makes us hold, far from what any serves.
+_MOST_TYPES = 1000
+
 _DEFAULT_LIMITS = MatchingLimits()
 
 
@@ -76,14 +79,15 @@ class Matchmaker:
             connection: a number that no other connection has or had.
             runner_id: its own choice.
             name: for people; cut if it is long.
-            task_types: what it may offer; too long ones are left out.
+            task_types: what it may offer; too long ones, and those beyond the first 1 000, are left out.
             now: current time.
         """
         self._advance(now)
         older = self._fleet.named(runner_id)
         if older is not None:
             self._drop_runner(older, "replaced by a newer connection with the same id", now)
-        types = tuple(dict.fromkeys(entry for entry in task_types if len(entry) <= MAX_NAME))
+        named = dict.fromkeys(entry for entry in task_types if len(entry) <= MAX_NAME)
+        types = tuple(named)[:_MOST_TYPES]
         runner = ConnectedRunner(connection, runner_id, name[:MAX_NAME], frozenset(types))
         self._fleet.join(runner)
         self._outbox.send(connection, m.RunnerRegistered())
