@@ -74,9 +74,11 @@ async def _listen(host: str, port: int) -> Sequence[trio.SocketListener]:
     Raises:
         ConfigError: it is impossible.
     """
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"cannot listen on {host} port {port}: a port is from 0 to 65535")
     try:
         return await trio.open_tcp_listeners(port, host=host)
-    except (OSError, UnicodeError, OverflowError) as exc:
+    except (OSError, UnicodeError) as exc:
         raise ConfigError(f"cannot listen on {host} port {port}: {_why_not(exc)}") from exc
 
 
