@@ -29,6 +29,9 @@ from .wakeup import Wakeup
 
 __all__ = ["Session"]
 
+# Kinds of strange messages that are told per connection: a broker that finds more is no news.
+_COMPLAINTS = 20
+
 
 class Session:
     """One connection to one broker, from the first message to the last.
@@ -153,9 +156,9 @@ class Session:
             case m.Drain():
                 self._on_drain()
             case UnknownMessage(type=kind):
-                self._ignore(kind, f"unknown message type {kind!r}")
+                self._ignore(kind[:100], f"unknown message type {kind[:100]!r}")
             case Malformed(reason):
-                self._ignore("malformed", f"not a message: {reason}")
+                self._ignore("malformed", f"not a message: {reason[:500]}")
             case m.RpcResponse() | m.TaskDataResponse() | m.NodeTypes():
                 pass  # nothing here waits for these: prints need no answer
 
@@ -199,7 +202,7 @@ class Session:
             )
 
     def _ignore(self, kind: str, why: str) -> None:
-        if kind not in self._complained:
+        if kind not in self._complained and len(self._complained) < _COMPLAINTS:
             self._complained.add(kind)
             self._shared.observe(events.MessageIgnored(self.broker, why))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 import trio
@@ -14,14 +15,30 @@ from ..scheduling.ledger import Ledger
 from ..scheduling.observer import Event, Observer
 from .config import RunnerConfig
 from .dialer import Dialer
+from .statistics import ConnectionStatistics
 from .wakeup import Wakeup
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+__all__ = ["OpenSession", "Shared"]
 
-    from .session import Session
 
-__all__ = ["Shared"]
+class OpenSession(Protocol):
+    """What a session shows to the others and to the runner. See `trio_runner.runner.session.Session`."""
+
+    def offer_free_slots(self) -> None:
+        """Offer every free slot that is not on offer yet, now."""
+        ...
+
+    def drain(self, deadline: float) -> None:
+        """Take part in a shutdown: the running tasks end by `deadline` at the latest."""
+        ...
+
+    def close(self) -> None:
+        """Begin to close the connection, after everything that is queued."""
+        ...
+
+    def statistics(self) -> ConnectionStatistics:
+        """Return a snapshot."""
+        ...
 
 
 @attrs.define(eq=False)
@@ -47,7 +64,7 @@ class Shared:
     dialer: Dialer
     observer: Observer
     on_registered: Callable[[], None]
-    sessions: list[Session] = attrs.field(factory=list)
+    sessions: list[OpenSession] = attrs.field(factory=list)
     changed: Wakeup = attrs.field(factory=Wakeup)
     outcomes: Counter[str] = attrs.field(factory=Counter)
     idle_since: float = math.inf
@@ -65,7 +82,7 @@ class Shared:
             session.offer_free_slots()
         self.changed.ring()
 
-    def took_task(self, session: Session) -> None:
+    def took_task(self, session: OpenSession) -> None:
         """Note that a session took a slot: it goes to the end of the line."""
         self.sessions.remove(session)
         self.sessions.append(session)
