@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
 
+from trio_runner.errors import LinkLost, LocalProtocolError, TaskError
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.codec import BROKER_TO_REQUESTER, REQUESTER_TO_BROKER
 from trio_runner.protocol.raw_json import RawJson
@@ -65,6 +68,42 @@ class FakeBroker:
     def failed(self, task_id: str, message: str, **fields: object) -> None:
         """End the task with an error."""
         self.link.send(m.TaskFailure(task_id, RawJson.of({"message": message, "description": "", **fields})))
+
+
+class Outcome:
+    """What came of a call that ran beside the test."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.over = False
+
+
+async def _note(outcome: Outcome, call: Callable[..., Any], *args: Any, **options: Any) -> None:
+    try:
+        outcome.value = await call(*args, **options)
+    except (TaskError, LinkLost, LocalProtocolError, ValueError) as exc:
+        outcome.error = exc
+    finally:
+        outcome.over = True
+
+
+def beside(nursery: trio.Nursery, call: Callable[..., Any], *args: Any, **options: Any) -> Outcome:
+    """Call beside the test and note what comes of it."""
+    outcome = Outcome()
+
+    async def run() -> None:
+        await _note(outcome, call, *args, **options)
+
+    nursery.start_soon(run)
+    return outcome
+
+
+async def nothing_more(broker: FakeBroker) -> None:
+    """Check that the requester says nothing more."""
+    await wait_all_tasks_blocked()
+    with trio.move_on_after(0):
+        raise AssertionError(f"unexpected {await broker.link.receive()!r}")
 
 
 @asynccontextmanager
