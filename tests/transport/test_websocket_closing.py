@@ -64,6 +64,8 @@ async def test_a_ping_that_crosses_our_close_does_no_harm(meet: Meet) -> None:
         await peer.send(PING, b"crossing")
         await peer.send(TEXT, INFO_REQUEST)
         await peer.send(CLOSE, b"\x0f\xa0")
+        if link.peer.startswith("ws"):
+            await peer.stream.send_eof()  # it is the server that hangs up
         assert await link.receive() == m.InfoRequest()
         with pytest.raises(LinkLost, match="closed on this side"):
             await link.receive()
@@ -74,6 +76,8 @@ async def test_both_close_at_the_same_time(meet: Meet) -> None:
     async with meet() as (link, peer):
         link.close(4000)
         await peer.send(CLOSE, b"\x0f\xa1")
+        if link.peer.startswith("ws"):
+            await peer.stream.send_eof()
         with pytest.raises(LinkLost):
             await link.receive()
         frames = await read_until(peer, CLOSE)

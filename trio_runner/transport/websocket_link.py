@@ -92,6 +92,7 @@ class WebSocketLink(QueuedLink[MessageT]):
             stream, self._conduit, self._outbox, masked=client, on_written=self._message_written
         )
         self._open = False
+        self._peer_closed = False
         self._handshake_over = trio.Event()
         self._failure: BaseException | None = None
 
@@ -203,7 +204,7 @@ class WebSocketLink(QueuedLink[MessageT]):
         """Find out who closed, and why. A parse error of ours looks like a close of the peer's."""
         code, text = (_ABNORMAL, None) if reason is None else (reason.code, reason.reason)
         limit = self._settings.max_message
-        if code == _ABNORMAL or self._writer.said_farewell:
+        if code == _ABNORMAL:
             return  # `run` knows what to say
         if not self._conduit.close_queued:
             self._conduit.put(frames.close_frame(code, text or "", masked=self._client))
@@ -211,14 +212,17 @@ class WebSocketLink(QueuedLink[MessageT]):
         elif code == _TOO_BIG and text == f"Exceeded maximum message size: {limit} bytes":
             self._end(f"{self._peer} sent more than the limit of {limit} bytes; closed with code {code}")
         else:
-            self._end(
-                f"{self._peer} closed the connection: code {int(code)}" + (f" ({text})" if text else "")
-            )
+            self._peer_closed = True
+            if not self._writer.said_farewell:
+                why = f" ({text})" if text else ""
+                self._end(f"{self._peer} closed the connection: code {int(code)}{why}")
 
     async def _part(self) -> None:
         """Write what must still be written, and let the peer read it: a reset would destroy it on its way."""
         self._hurry(self._settings.close_timeout)
         await self._writer.rest()
+        if self._peer_closed and not self._client:
+            return  # both have said farewell, and then it is the server that hangs up
         try:
             if isinstance(self._stream, trio.SocketStream):
                 await self._stream.send_eof()
