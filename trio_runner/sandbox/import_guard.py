@@ -1,7 +1,12 @@
 """``__import__`` as the person's code has it: the allow-lists again, at the moment of the import.
 
-Only the person's own import statements come through here. What a library imports for itself uses the
+Only the person's own import statements are judged here. What a library imports for itself uses the
 library's own builtins, so an allowed package may always import what it needs.
+
+C code is the exception: it has no frame, so what it imports while it works for the person's code comes
+through here too. `datetime.date.today()` imports ``time`` that way, `strptime` imports ``_strptime``. Such an
+import can be told by its arguments, and is let through for what the interpreter's own C code is known to
+need, and for anything where external packages are allowed, whose C code may need anything.
 """
 
 from __future__ import annotations
@@ -17,6 +22,11 @@ from .policy import Policy, SecurityViolation
 __all__ = ["guarded_import"]
 
 _import = builtins.__import__
+
+# What C code of the standard library imports at the time of a call: datetime and time; int; str.encode; pickle.
+_NEEDED_BY_C = frozenset(
+    "time _strptime _pylong unicodedata warnings copyreg _compat_pickle collections.abc".split()
+)
 
 
 def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Callable[..., ModuleType]:
@@ -39,6 +49,8 @@ def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Ca
         if not isinstance(name, str):
             raise TypeError(f"module name must be a string, not {type(name).__name__}")
         path = str.__str__(name)
+        if _comes_from_c(globals, locals, fromlist) and (path in _NEEDED_BY_C or policy.external_allow):
+            return _import(path, None, None, (), 0)
         if why := policy.import_fault(path):
             raise SecurityViolation(why)
         if path == "builtins" and policy.builtins_deny:
@@ -48,6 +60,14 @@ def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Ca
         return module
 
     return import_module
+
+
+def _comes_from_c(globals_: object, locals_: object, fromlist: object) -> bool:
+    """Tell an import by C code from an import statement, which passes a tuple or None as its list.
+
+    Source: `PyImport_Import` in CPython's import.c passes the globals twice, and an empty list.
+    """
+    return globals_ is not None and globals_ is locals_ and type(fromlist) is list and not fromlist
 
 
 def _check_leaks(path: str, names: Sequence[str], policy: Policy) -> None:
