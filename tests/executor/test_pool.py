@@ -231,8 +231,8 @@ return [os.getppid(), [name for name in sys.modules if name.split('.')[0] in our
     assert modules == []
     assert "Threads:\t1\n" in await trio.Path(f"/proc/{zygote}/status").read_text()
     await settled(executor)
-    # Standard streams, control socket, selector, and the two ends of the wakeup pair.
-    assert open_descriptors(zygote) == 7
+    # Standard streams, control socket, selector, the two ends of the wakeup pair, the lock on the directory.
+    assert open_descriptors(zygote) == 8
 
 
 # --- what code can do to the connection -------------------------------------------------------------

@@ -17,6 +17,7 @@ import trio
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
 from .leftovers import kill_leftovers
+from .scratch_root import make_scratch_root
 
 __all__ = ["ZygoteProcess", "spawn_zygote"]
 
@@ -47,12 +48,14 @@ class ZygoteProcess:
         channel: our end of the control socket.
         stderr: file that holds what the zygote says about its own faults.
         scratch: path of the directory for its workers' scratch directories.
+        scratch_lock: descriptor that marks the directory as in use.
     """
 
     process: trio.Process
     channel: socket.socket
     stderr: IO[bytes]
     scratch: str
+    scratch_lock: int
 
     def last_line(self) -> str:
         """Return the last line that the zygote wrote to its stderr: of a traceback, the error."""
@@ -85,6 +88,11 @@ class ZygoteProcess:
         """Find what a killed zygote's tasks left running, and kill it."""
         await trio.to_thread.run_sync(kill_leftovers, self.scratch)
 
+    def close(self) -> None:
+        """Close what is left open once the process has ended."""
+        self.stderr.close()
+        os.close(self.scratch_lock)
+
     async def remove_scratch(self) -> None:
         """Remove the scratch directories if the zygote did not."""
         if await trio.Path(self.scratch).exists():
@@ -108,7 +116,8 @@ async def spawn_zygote(python: str) -> ZygoteProcess:
         Nothing is left.
     """
     with ExitStack() as undo:
-        scratch = _make_scratch()
+        scratch, lock = make_scratch_root()
+        undo.callback(os.close, lock)
         undo.callback(os.rmdir, scratch)
         stderr = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
         ours, theirs = socket.socketpair()
@@ -119,7 +128,7 @@ async def spawn_zygote(python: str) -> ZygoteProcess:
         except OSError as exc:
             raise ConfigError(f"python: cannot start {python!r}: {exc.strerror or exc}") from exc
         undo.pop_all()
-    return ZygoteProcess(process, ours, stderr, scratch)
+    return ZygoteProcess(process, ours, stderr, scratch, lock)
 
 
 async def _start(python: str, control: int, stderr: IO[bytes], scratch: str) -> trio.Process:
@@ -133,12 +142,3 @@ async def _start(python: str, control: int, stderr: IO[bytes], scratch: str) -> 
         start_new_session=True,
         pass_fds=(control,),
     )
-
-
-def _make_scratch() -> str:
-    try:
-        return tempfile.mkdtemp(prefix="trio-runner-")
-    except OSError as exc:
-        raise ConfigError(
-            f"no directory for temporary files: {exc.strerror or exc}; set TMPDIR to one that can be written"
-        ) from exc

@@ -229,7 +229,7 @@ class Zygote:
             await self._spawned.remove_scratch()
         finally:
             self._drop_workers()
-            self._spawned.stderr.close()
+            self._spawned.close()
 
     async def _kill_orphans(self) -> None:
         """Kill what a zygote could not that did not end in good order."""

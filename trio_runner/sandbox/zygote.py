@@ -15,6 +15,8 @@ zygote and everything below it.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import os
 import selectors
@@ -126,6 +128,7 @@ class Zygote:
                 self._approved[digest] = None
             case control.Configure(policy, scratch):
                 self._policy, self._scratch = Policy.from_json(policy), scratch
+                _lock(scratch)
                 self._send(control.Hello(os.getpid(), self._walls))
 
     def _send(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
@@ -294,6 +297,12 @@ def _dead_and_reaped(workers: Container[int]) -> Iterator[tuple[int, int]]:
         if pid in workers:
             _kill(os.killpg, pid)
         yield pid, os.waitstatus_to_exitcode(status)
+
+
+def _lock(directory: str) -> None:
+    """Mark the directory as in use until this process ends: a later runner clears those that are not."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
 
 
 def _kill_group(worker: int) -> None:
