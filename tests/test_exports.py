@@ -14,9 +14,9 @@ from trio_runner import errors
 # What others may build on. A name leaves this list only with a release that says so.
 PUBLIC = """
     AuthRejected BrokerConfig BrokerHandle ConfigError Event Executor Handler HandlerExecutor
-    HandlerTask LinkError LinkLost LinkSettings LocalProtocolError NullObserver Observer OfferPolicy
+    HandlerTask LinkError LinkLost LinkSettings LocalProtocolError NullObserver Observer OfferPolicy Output
     Policy PolicyViolation PrintedOutput ProtocolError RawJson RemoteProtocolError RequestExpired
-    Requester Runner RunnerConfig RunnerLost RunnerStatistics TaskCancelled TaskError TaskTimedOut
+    Requester Runner RunnerConfig RunnerLost RunnerStatistics RunningTask TaskCancelled TaskError TaskTimedOut
     TrioRunnerError UserCodeError WorkerDied __version__ open_requester serve_broker serve_runner
 """
 

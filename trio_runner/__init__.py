@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from .executor.handlers import Handler, HandlerExecutor, HandlerTask
     from .protocol.raw_json import RawJson
     from .requester.client import Requester, open_requester
-    from .requester.output import PrintedOutput
+    from .requester.output import Output, PrintedOutput
+    from .requester.running import RunningTask
     from .runner.config import RunnerConfig
     from .runner.serve import Runner, serve_runner
     from .runner.statistics import RunnerStatistics
@@ -66,6 +67,7 @@ __all__ = [
     "NullObserver",
     "Observer",
     "OfferPolicy",
+    "Output",
     "Policy",
     "PolicyViolation",
     "PrintedOutput",
@@ -78,6 +80,7 @@ __all__ = [
     "RunnerConfig",
     "RunnerLost",
     "RunnerStatistics",
+    "RunningTask",
     "TaskCancelled",
     "TaskError",
     "TaskTimedOut",
@@ -115,7 +118,8 @@ _MODULES = {
     "executor.handlers": ("Handler", "HandlerExecutor", "HandlerTask"),
     "protocol.raw_json": ("RawJson",),
     "requester.client": ("Requester", "open_requester"),
-    "requester.output": ("PrintedOutput",),
+    "requester.output": ("Output", "PrintedOutput"),
+    "requester.running": ("RunningTask",),
     "runner.config": ("RunnerConfig",),
     "runner.serve": ("Runner", "serve_runner"),
     "runner.statistics": ("RunnerStatistics",),
