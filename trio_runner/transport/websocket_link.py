@@ -41,6 +41,8 @@ RECEIVE_SIZE = 256 * 1024
 """Bytes per read. trio_websocket's own 4 KiB costs half the throughput; more than this gains nothing."""
 _FAST_CLOSE = 0.5
 """Seconds for the farewell when the owner was cancelled or has failed: nobody wants to wait then."""
+_LARGE = 1024 * 1024
+"""Bytes from which a message is taken in with a pause."""
 _LATE = 1.0
 """Seconds a timer may be late before its verdict is not trusted: the loop, not the peer, was asleep."""
 _NORMAL, _GOING_AWAY, _TOO_BIG, _INTERNAL_ERROR = 1000, 1001, 1009, 1011
@@ -177,16 +179,19 @@ class WebSocketLink(QueuedLink[MessageT]):
         """Take in every message at once: trio_websocket answers no ping while one waits."""
         try:
             while True:
-                self._take_in(await connection.get_message())
+                await self._take_in(await connection.get_message())
         except trio_websocket.ConnectionClosed as exc:
             self._closed(exc.reason)
 
-    def _take_in(self, content: str | bytes) -> None:
+    async def _take_in(self, content: str | bytes) -> None:
         if isinstance(content, bytes):
             self._admit(Malformed("binary frame; every message is a text frame"))
             return
         payload = content.encode()
         del content  # it may be large, and decoding needs room of its own
+        if len(payload) > _LARGE:
+            # Others run between two steps that each take a while, and trio_websocket lets go of its copy.
+            await trio.lowlevel.checkpoint()
         if len(payload) > self._settings.max_message:  # trio_websocket has counted characters
             self._refuse_large()
         elif self._ended is None:
