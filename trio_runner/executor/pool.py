@@ -26,7 +26,7 @@ from .contract import Executor, ExecutorEvent, ExecutorStatistics, Job, OnEvent
 from .conversation import converse, read_rest
 from .death import describe_death
 from .reply import Approved, Reply
-from .scratch_root import clear_abandoned
+from .spawn import remove_abandoned
 from .worker import Worker
 from .zygote import Zygote, start_zygote
 
@@ -62,7 +62,7 @@ async def open_process_executor(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pool.supervise, zygote)
             nursery.start_soon(pool.keep_warm)
-            nursery.start_soon(_clear_abandoned)
+            nursery.start_soon(remove_abandoned)
             try:
                 yield pool
             except BaseException as exc:
@@ -269,11 +269,6 @@ class _Pool:
         """Refuse further tasks."""
         self._closed = True
         self._zygote_ready.set()  # whoever waits for it learns that there will be none
-
-
-async def _clear_abandoned() -> None:
-    """Remove what runners left on disk that were killed together with their zygotes."""
-    await trio.to_thread.run_sync(clear_abandoned, abandon_on_cancel=True)
 
 
 async def _wait_for_end(worker: Worker) -> bool:

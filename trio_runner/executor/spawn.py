@@ -17,9 +17,9 @@ import trio
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
 from .leftovers import kill_leftovers
-from .scratch_root import make_scratch_root
+from .scratch_root import clear_abandoned, make_scratch_root
 
-__all__ = ["ZygoteProcess", "spawn_zygote"]
+__all__ = ["ZygoteProcess", "remove_abandoned", "spawn_zygote"]
 
 # Seconds for the zygote to kill its workers, clear its directories and end; then it is killed.
 _EXIT_LIMIT = 5.0
@@ -129,6 +129,15 @@ async def spawn_zygote(python: str) -> ZygoteProcess:
             raise ConfigError(f"python: cannot start {python!r}: {exc.strerror or exc}") from exc
         undo.pop_all()
     return ZygoteProcess(process, ours, stderr, scratch, lock)
+
+
+async def remove_abandoned() -> None:
+    """Remove what runners left on disk that were killed together with their zygotes.
+
+    Cancellation:
+        At once; the removal goes on in the background.
+    """
+    await trio.to_thread.run_sync(clear_abandoned, abandon_on_cancel=True)
 
 
 async def _start(python: str, control: int, stderr: IO[bytes], scratch: str) -> trio.Process:
