@@ -23,7 +23,7 @@ __all__ = ["guarded_import"]
 
 _import = builtins.__import__
 
-# What C code of the standard library imports at the time of a call: datetime and time; int; str.encode; pickle.
+# What C code of the standard library imports when called: datetime and time, int, str.encode, pickle.
 _NEEDED_BY_C = frozenset(
     "time _strptime _pylong unicodedata warnings copyreg _compat_pickle collections.abc".split()
 )
