@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
-from .ahead import Ahead
+from .ahead import Ahead, Scenario
 from .daemon import BrokerProcess, open_broker_process
 from .fake_broker import fresh_id
 from .hosting import hosted
@@ -24,22 +24,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-# The scenarios begun ahead, each with the fixture that looks at it, the longest first.
-SCENARIOS: dict[str, Callable[[], Awaitable[object]]] = {
-    "trials": meet_obstacles,
-    "ages": grow_old,
-    "idle": sit_idle,
-}
+# The scenarios begun ahead, each with the fixture that looks at it, in the order of the tests that look.
+SCENARIOS: dict[str, Scenario] = {"trials": meet_obstacles, "ages": grow_old, "idle": sit_idle}
 
 
 @pytest.fixture(scope="session", autouse=True)
 def ahead(request: pytest.FixtureRequest) -> Iterator[Ahead]:
     """Begin the scenarios that the tests of this run will look at."""
-    under_way = Ahead()
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name, scenario in SCENARIOS.items():
-        if name in wanted:
-            under_way.begin(name, scenario)
+    under_way = Ahead({name: scenario for name, scenario in SCENARIOS.items() if name in wanted})
     yield under_way
     under_way.join()
 

@@ -18,7 +18,7 @@ async def _idle_from_the_start(found: dict[str, object]) -> None:
         open_registered(broker, AUTO_SHUTDOWN_TIMEOUT="1") as (daemon, session),
     ):
         registered = trio.current_time()
-        found["idle-code"] = await daemon.exit_code(8)
+        found["idle-code"] = await daemon.exit_code(12)
         found["idle-after"] = trio.current_time() - registered
         await session.peer.wait_over(1)
         found["idle-close"] = session.peer.close_code
@@ -30,7 +30,7 @@ async def _busy_then_idle(found: dict[str, object]) -> None:
         run = await session.run("import time\ntime.sleep(2)\nreturn 'done'")
         ended = trio.current_time()
         found["busy-result"] = run.result
-        found["busy-code"] = await daemon.exit_code(8)
+        found["busy-code"] = await daemon.exit_code(12)
         found["busy-after"] = trio.current_time() - ended
 
 

@@ -32,7 +32,7 @@ class Trial:
 
 TRIAL = 3.0
 # How many runners stand before their obstacle at a time.
-SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 3
 
 
 async def hang_up(stream: trio.SocketStream) -> None:
