@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trio_runner.service.process_tree import descendants
+from trio_runner.service.demo.process_tree import descendants
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Seconds; each takes two or three on a machine with nothing else to do.

@@ -31,10 +31,16 @@ class _Entry:
 
 
 _COMMANDS = {
-    "run": _Entry("run_command", "run_command", "Run tasks for one or more brokers until told to end."),
-    "broker": _Entry("broker_command", "broker_command", "Match requests with runners on one port."),
-    "submit": _Entry("submit", "submit_command", "Send Python code to a broker and print its result."),
-    "demo": _Entry("demo", "demo_command", "Run real work through a broker and a runner on this machine."),
+    "run": _Entry(
+        "daemon.run_command", "run_command", "Run tasks for one or more brokers until told to end."
+    ),
+    "broker": _Entry("daemon.broker_command", "broker_command", "Match requests with runners on one port."),
+    "submit": _Entry(
+        "submit.command", "submit_command", "Send Python code to a broker and print its result."
+    ),
+    "demo": _Entry(
+        "demo.command", "demo_command", "Run real work through a broker and a runner on this machine."
+    ),
 }
 
 

@@ -1,0 +1,218 @@
+"""From events to lines: what is said, how loudly, with which remedy, and what is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import attrs
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from trio_runner.scheduling import observer as events
+from trio_runner.service.logs.narration import LoggingObserver
+
+BROKER = "http://127.0.0.1:5679"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Any]]:
+    capture = LogCapture()
+    structlog.configure(processors=[capture])
+    yield capture.entries
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def observer(lines: list[Any], clock: Clock) -> LoggingObserver:
+    return LoggingObserver(clock)
+
+
+def down(error: str = "refused", *, tasks_stopped: int = 0) -> events.LinkDown:
+    return events.LinkDown(BROKER, error, 5.0, tasks_stopped)
+
+
+def ended(outcome: str, message: str = "") -> events.TaskEnded:
+    return events.TaskEnded(BROKER, "t1", outcome, message, 1.25, 42)
+
+
+def sample(cls: type[Any]) -> Any:
+    """Make an event of any class, with something in each field."""
+    values = {"str": "text", "float": 1.0, "int": 1, "float | None": 1.0, "tuple[str, ...]": ("python",)}
+    return cls(*[values[str(field.type)] for field in attrs.fields(cls)])
+
+
+@pytest.mark.parametrize("cls", get_args(events.Event))
+def test_every_kind_of_event_has_a_line_of_its_own(
+    cls: type[Any], observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(sample(cls))
+    assert len(lines) == 1
+    assert lines[0]["event"] != cls.__name__, "it was written by the fallback"
+
+
+def test_an_unknown_event_is_a_debug_line(observer: LoggingObserver, lines: list[Any]) -> None:
+    @attrs.frozen
+    class Novelty:
+        what: str
+
+    observer.observe(Novelty("x"))  # type: ignore[arg-type]
+    assert [(line["event"], line["log_level"]) for line in lines] == [("Novelty", "debug")]
+
+
+def test_connecting(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.LinkUp(BROKER))
+    observer.observe(events.Registered(BROKER))
+    assert [line["event"] for line in lines] == ["Connected to broker", "Registered with broker"]
+    assert {line["log_level"] for line in lines} == {"info"}
+    assert {line["broker"] for line in lines} == {BROKER}
+
+
+def test_a_broker_that_stays_down_is_said_once_a_minute(
+    observer: LoggingObserver, lines: list[Any], clock: Clock
+) -> None:
+    for _ in range(25):  # 120 seconds
+        observer.observe(down())
+        clock.now += 5
+    assert [(line["event"], line.get("repeated")) for line in lines] == [
+        ("No connection to broker: refused", None),
+        ("No connection to broker: refused", 12),
+        ("No connection to broker: refused", 12),
+    ]
+    assert {line["log_level"] for line in lines} == {"warning"}
+    assert lines[0]["retry_in"] == 5
+
+
+def test_another_reason_is_said_at_once(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(down("refused"))
+    observer.observe(down("403"))
+    observer.observe(down("refused"))
+    assert [line["event"][-7:] for line in lines] == ["refused", "er: 403"]
+
+
+def test_a_second_outage_is_said_again(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(down(tasks_stopped=2))
+    observer.observe(events.Registered(BROKER))
+    observer.observe(down())
+    assert [line["event"][:8] for line in lines] == ["No conne", "Register", "No conne"]
+    assert [line.get("tasks_stopped") for line in lines] == [2, None, None]
+
+
+def test_a_broker_that_comes_and_goes_does_not_flood_the_log(
+    observer: LoggingObserver, lines: list[Any], clock: Clock
+) -> None:
+    for index in range(600):  # a minute
+        observer.observe(events.LinkUp(BROKER))
+        observer.observe(events.Registered(BROKER))
+        observer.observe(down(f"error {index}"))
+        clock.now += 0.099
+    assert len(lines) == 15
+
+
+def test_the_end_of_the_runner_is_left_to_the_daemon(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.LinkDown(BROKER, "grant token spent", None))
+    assert not lines
+
+
+def test_a_completed_task_names_its_owner(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.TaskStarted(BROKER, "t1", "w1", "Invoices", "Unknown", "Clean"))
+    observer.observe(ended("completed"))
+    line = lines[-1]
+    assert (line["event"], line["log_level"]) == ("Task completed", "info")
+    assert (line["task"], line["workflow"], line["node"]) == ("t1", "Invoices (w1)", "Clean")
+    assert (line["seconds"], line["result_bytes"]) == (1.25, 42)
+    observer.observe(events.TaskStarted(BROKER, "t1", "Unknown", "Unknown", "Unknown", "Unknown"))
+    observer.observe(ended("completed"))
+    assert "workflow" not in lines[-1], "what is not known is left out"
+    observer.observe(ended("completed"))
+    assert "workflow" not in lines[-1], "the owner of an earlier task is forgotten"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level", "remedy"),
+    [
+        ("user-code", "info", "author"),
+        ("policy", "info", "N8N_RUNNERS_STDLIB_ALLOW"),
+        ("settings", "info", "settings"),
+        ("result", "info", "N8N_RUNNERS_MAX_PAYLOAD"),
+        ("timeout", "warning", "N8N_RUNNERS_TASK_TIMEOUT"),
+        ("worker-died", "warning", "memory"),
+        ("link-lost", "info", "ask again"),
+        ("no-settings", "warning", "settings"),
+        ("runner", "warning", "machine"),
+    ],
+)
+def test_a_failed_task_comes_with_a_remedy(
+    outcome: str, level: str, remedy: str, observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(ended(outcome, "what happened"))
+    line = lines[0]
+    assert (line["event"], line["log_level"]) == ("Task failed: what happened", level)
+    assert line["outcome"] == outcome
+    assert remedy in line["remedy"]
+
+
+def test_a_cancelled_task_is_no_failure(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(ended("cancelled", "Task was cancelled"))
+    assert (lines[0]["event"], lines[0]["log_level"]) == ("Task cancelled", "info")
+
+
+def test_prints_are_tagged(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.TaskPrinted(BROKER, "t1", "hello"))
+    assert (lines[0]["event"], lines[0]["log_level"], lines[0]["task"]) == ("[user code] hello", "info", "t1")
+
+
+def test_draining_says_who_asked(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.RunnerDraining(BROKER, 2))
+    observer.observe(events.RunnerDraining("", 3))
+    assert lines[0]["broker"] == BROKER
+    assert "Shutting down" in lines[1]["event"]
+    assert [line["running"] for line in lines] == [2, 3]
+
+
+def test_refused_peers_do_not_flood_the_log(
+    observer: LoggingObserver, lines: list[Any], clock: Clock
+) -> None:
+    for number in range(1000):
+        observer.observe(events.PeerRefused(f"10.0.0.{number}", 403, "unknown token"))
+    clock.now += 61
+    observer.observe(events.PeerRefused("10.0.0.1", 403, "unknown token"))
+    assert len(lines) == 6
+    assert lines[-1]["repeated"] == 996
+
+
+@pytest.mark.parametrize(("failed", "level"), [(0, "info"), (2, "warning")])
+def test_a_peer_that_leaves_with_tasks_is_a_warning(
+    failed: int, level: str, observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(events.PeerLeft("runner", "r1", "connection lost", failed))
+    assert (lines[0]["event"], lines[0]["log_level"]) == ("Runner gone: connection lost", level)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"),
+    [
+        ("done", "info"),
+        ("error", "info"),
+        ("cancelled", "info"),
+        ("runner-lost", "warning"),
+        ("timeout", "warning"),
+    ],
+)
+def test_tasks_of_a_broker(outcome: str, level: str, observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.BrokerTaskEnded("t1", "python", outcome, 0.5))
+    assert (lines[0]["event"], lines[0]["log_level"]) == (f"Task ended: {outcome}", level)

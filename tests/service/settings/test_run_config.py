@@ -1,0 +1,120 @@
+"""From settings to the runner's configuration: what arrives, what contradicts, what is odd."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from trio_runner.errors import ConfigError
+from trio_runner.sandbox.policy import DEFAULT_BUILTINS_DENY
+from trio_runner.service.settings.run import RunSettings
+from trio_runner.service.settings.run_config import oddities, runner_config
+from trio_runner.service.settings.table import Reading, read_settings
+
+AUTH = {"N8N_RUNNERS_AUTH_TOKEN": "auth-token-1"}
+GRANT = {"N8N_RUNNERS_GRANT_TOKEN": "grant-token-1"}
+
+
+def reading(environ: dict[str, str]) -> Reading[RunSettings]:
+    return read_settings(RunSettings, {}, environ)
+
+
+def test_everything_arrives() -> None:
+    environ = {
+        **AUTH,
+        "N8N_RUNNERS_TASK_BROKER_URI": "http://a:1,http://b:2/prefix",
+        "N8N_RUNNERS_ID": "r1",
+        "N8N_RUNNERS_PATH": "/my-runners",
+        "N8N_RUNNERS_MAX_CONCURRENCY": "7",
+        "N8N_RUNNERS_MAX_PAYLOAD": "1000",
+        "N8N_RUNNERS_TASK_TIMEOUT": "8",
+        "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT": "9",
+        "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT": "11",
+        "N8N_RUNNERS_STDLIB_ALLOW": "json",
+        "N8N_RUNNERS_EXTERNAL_ALLOW": "*",
+        "N8N_RUNNERS_BUILTINS_DENY": "",
+    }
+    config = runner_config(reading(environ), environ)
+    assert config.brokers == ("http://a:1", "http://b:2/prefix")
+    assert (config.auth_token, config.grant_token) == ("auth-token-1", "")
+    assert (config.runner_id, config.runners_path, config.max_concurrency) == ("r1", "/my-runners", 7)
+    assert (config.task_timeout, config.idle_timeout, config.grace) == (8, 9, 11)
+    assert (config.link.max_message, config.link.ca_file, config.policy.max_result) == (1000, None, 1000)
+    assert config.policy.stdlib_allow == {"json"}
+    assert config.policy.external_allow == {"*"}
+    assert config.policy.builtins_deny == frozenset()
+    assert config.policy.environment == ()
+
+
+def test_defaults_arrive() -> None:
+    first, second = (runner_config(reading(GRANT), GRANT) for _ in range(2))
+    assert first.grant_token == "grant-token-1"
+    assert first.policy.builtins_deny == DEFAULT_BUILTINS_DENY
+    assert first.runner_id != second.runner_id, "random by default"
+
+
+def test_without_a_token_both_variables_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"N8N_RUNNERS_AUTH_TOKEN.*N8N_RUNNERS_GRANT_TOKEN"):
+        runner_config(reading({}), {})
+
+
+@pytest.mark.parametrize("more", [{}, AUTH])
+def test_a_grant_token_for_several_brokers(more: dict[str, str]) -> None:
+    environ = {**GRANT, **more, "TRIO_RUNNER_TASK_BROKER_URI": "http://a,http://b"}
+    with pytest.raises(
+        ConfigError, match=r"N8N_RUNNERS_GRANT_TOKEN .*TRIO_RUNNER_TASK_BROKER_URI names 2 brokers;"
+    ):
+        runner_config(reading(environ), environ)
+
+
+def test_code_sees_the_environment_without_the_secrets() -> None:
+    secret = {
+        "N8N_RUNNERS_AUTH_TOKEN": "auth-token-1",
+        "N8N_RUNNERS_AUTH_TOKEN_FILE": "/run/secrets/a",
+        "TRIO_RUNNER_AUTH_TOKEN": "auth-token-1",
+        "TRIO_RUNNER_AUTH_TOKEN_FILE": "/run/secrets/b",
+        "N8N_RUNNERS_GRANT_TOKEN": "grant-token-1",
+        "N8N_RUNNERS_GRANT_TOKEN_FILE": "/run/secrets/c",
+        "TRIO_RUNNER_GRANT_TOKEN": "grant-token-1",
+        "N8N_SENTRY_DSN": "https://key@sentry.example/1",
+        "N8N_SENTRY_DSN_FILE": "/run/secrets/d",
+    }
+    environ = {**secret, "HOME": "/home/runner", "N8N_BLOCK_RUNNER_ENV_ACCESS": "false"}
+    config = runner_config(reading(environ), environ)
+    assert dict(config.policy.environment) == {"HOME": "/home/runner", "N8N_BLOCK_RUNNER_ENV_ACCESS": "false"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "said"),
+    [
+        (
+            "N8N_SENTRY_DSN",
+            "https://key@sentry.example/1",
+            "N8N_SENTRY_DSN is set, but error reports are not sent",
+        ),
+        ("N8N_RUNNERS_STDLIB_ALLOW", "json,pandas", "'pandas' is no module of the standard library"),
+        ("N8N_RUNNERS_EXTERNAL_ALLOW", "json", "'json' is a module of the standard library"),
+        ("N8N_RUNNERS_EXTERNAL_ALLOW", "no-such.module", "'no-such.module' cannot be imported here"),
+        ("N8N_RUNNERS_EXTERNAL_ALLOW", "nosuchmodule", "'nosuchmodule' cannot be imported here"),
+        ("N8N_RUNNERS_BUILTINS_DENY", "eval,evil", "there is no builtin 'evil'"),
+    ],
+)
+def test_odd_settings_are_one_line_each(variable: str, text: str, said: str) -> None:
+    (line,) = oddities(reading({**AUTH, variable: text}))
+    assert variable in line
+    assert re.search(re.escape(said), line)
+    assert "key@" not in line
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"N8N_RUNNERS_STDLIB_ALLOW": "*", "N8N_RUNNERS_EXTERNAL_ALLOW": "*"},
+        {"N8N_RUNNERS_STDLIB_ALLOW": "json,re", "N8N_RUNNERS_EXTERNAL_ALLOW": "attrs"},
+        {"N8N_RUNNERS_BUILTINS_DENY": "eval"},
+    ],
+)
+def test_sound_settings_are_not_odd(environ: dict[str, str]) -> None:
+    assert not list(oddities(reading(environ)))

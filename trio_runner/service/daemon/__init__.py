@@ -1,0 +1,1 @@
+"""What keeps running: the daemons of ``run`` and ``broker``, their signals, health endpoint and ends."""

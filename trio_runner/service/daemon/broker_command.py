@@ -1,0 +1,54 @@
+"""The command ``trio-runner broker``: reads its settings and starts the broker."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ..settings.broker import BrokerSettings
+from ..settings.options import SettingsCommand, flags_given, options_for
+from ..settings.table import read_settings
+
+__all__ = ["broker_command"]
+
+_ABOUT = """\
+Match requests with runners on one port.
+
+Serves runners (this program's, n8n's own and others that speak its protocol) and requesters such as
+'trio-runner submit'. SIGTERM and SIGINT stop new work and let running tasks finish within the drain limit;
+a second signal ends at once.
+"""
+
+_EPILOG = """\
+Flags win over variables, and each {NAME}_FILE names a file that holds the value. An empty value counts as
+none.
+
+\b
+Exit codes:
+  0  told to end               2  a setting is wrong; nothing was started
+  1  a fault; see the log
+
+\b
+Examples:
+  trio-runner broker --generate-token
+  N8N_RUNNERS_AUTH_TOKEN_FILE=/run/secrets/runner trio-runner broker --host ::
+"""
+
+
+def _run() -> int:
+    ctx = click.get_current_context()
+    reading = read_settings(BrokerSettings, flags_given(ctx), os.environ)
+    from .broker import run_broker_daemon  # trio and the rest: only for settings that can be read
+
+    return run_broker_daemon(reading)
+
+
+broker_command = SettingsCommand(
+    "broker",
+    params=options_for(BrokerSettings),
+    callback=lambda **_: _run(),
+    help=_ABOUT,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)

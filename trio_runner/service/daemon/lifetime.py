@@ -1,0 +1,68 @@
+"""The life of a daemon to its exit code, the same for every command that keeps running."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import structlog
+import trio
+
+from ...errors import LinkError, TrioRunnerError
+from ..exits import ExitCode
+from .signals import watch_signals
+
+__all__ = ["live", "run_to_exit_code"]
+
+
+async def live(main: Callable[[], Awaitable[None]], wind_down: Callable[[], None]) -> None:
+    """Run `main` until it returns; the first signal winds it down, the second cancels it.
+
+    Args:
+        main: what the daemon is for.
+        wind_down: makes `main` end gracefully; may be called as soon as `main` has been.
+
+    Raises:
+        Exception: whatever `main` raises, possibly in groups.
+    """
+    async with trio.open_nursery() as nursery:
+        scope = nursery.cancel_scope
+        await nursery.start(watch_signals, wind_down, scope.cancel)
+        await main()
+        scope.cancel()
+
+
+def run_to_exit_code(daemon: Callable[[], Awaitable[None]]) -> ExitCode:
+    """Run a daemon and tell how it ended.
+
+    Whatever can be expected to happen is one line in the log. Only our own faults come with a traceback.
+    """
+    log = structlog.get_logger("trio_runner")
+    try:
+        trio.run(daemon)
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # the outermost boundary
+        return _account_for(list(_leaves(exc)), log)
+    log.info("Stopped")
+    return ExitCode.DONE
+
+
+def _account_for(reasons: list[BaseException], log: Any) -> ExitCode:
+    """Write why a daemon ended, and return the exit code for it. Called while the exception is handled."""
+    if any(isinstance(reason, KeyboardInterrupt) for reason in reasons):
+        log.warning("Interrupted")
+        return ExitCode.INTERRUPTED
+    if not all(isinstance(reason, TrioRunnerError) for reason in reasons):
+        log.exception("A fault of trio-runner; please report it with the lines that follow")
+        return ExitCode.FAULT
+    for reason in reasons:
+        log.error(str(reason))
+    return ExitCode.NO_BROKER if all(isinstance(reason, LinkError) for reason in reasons) else ExitCode.FAULT
+
+
+def _leaves(exc: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions in a group of groups."""
+    if isinstance(exc, BaseExceptionGroup):
+        for inner in exc.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield exc

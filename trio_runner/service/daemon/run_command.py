@@ -1,0 +1,56 @@
+"""The command ``trio-runner run``: reads its settings and starts the daemon."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ..settings.options import SettingsCommand, flags_given, options_for
+from ..settings.run import RunSettings
+from ..settings.table import read_settings
+
+__all__ = ["run_command"]
+
+_ABOUT = """\
+Run tasks for one or more brokers until told to end.
+
+Connects to the brokers, offers free slots and runs what it is given, each task in a process of its own. A
+lost connection is made again. SIGTERM and SIGINT stop the offers, let running tasks finish within the
+graceful limit and end the rest; a second signal ends them at once.
+"""
+
+_EPILOG = """\
+Flags win over variables. Each N8N_RUNNERS_NAME may also be written TRIO_RUNNER_NAME, which wins, and each
+{NAME}_FILE names a file that holds the value. An empty value counts as none.
+
+\b
+Exit codes:
+  0  told to end, or idle      2  a setting is wrong; nothing was started
+  1  a fault; see the log      3  the broker refused the token, or no
+                                  connection can be had with what was given
+
+\b
+Examples:
+  N8N_RUNNERS_AUTH_TOKEN_FILE=/run/secrets/runner trio-runner run
+  trio-runner run --broker http://a:5679,http://b:5679 --max-concurrency 8
+  trio-runner run --stdlib-allow json,re,datetime --external-allow pandas
+"""
+
+
+def _run() -> int:
+    ctx = click.get_current_context()
+    reading = read_settings(RunSettings, flags_given(ctx), os.environ)
+    from .runner import run_daemon  # trio and the rest: only for settings that can be read
+
+    return run_daemon(reading, os.environ)
+
+
+run_command = SettingsCommand(
+    "run",
+    params=options_for(RunSettings),
+    callback=lambda **_: _run(),
+    help=_ABOUT,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)

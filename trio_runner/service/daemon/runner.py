@@ -1,0 +1,73 @@
+"""The daemon of ``trio-runner run``: signals, health endpoint and the runner, in this order.
+
+The health endpoint comes before the brokers, because a supervisor asks whether the process lives and not
+whether its brokers do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+import structlog
+import trio
+
+from ... import __version__
+from ...runner.config import RunnerConfig
+from ...runner.serve import Runner
+from ..exits import ExitCode
+from ..logs.lines import LogStyle, logging_to
+from ..logs.narration import LoggingObserver
+from ..settings.broker import BrokerSettings
+from ..settings.run import RunSettings
+from ..settings.run_config import oddities, runner_config
+from ..settings.table import Reading, secret_variables
+from .health import serve_health
+from .lifetime import live, run_to_exit_code
+from .signals import ignore_further_signals
+
+__all__ = ["run_daemon"]
+
+
+def run_daemon(reading: Reading[RunSettings], environ: MutableMapping[str, str]) -> ExitCode:
+    """Serve tasks until told to end, idle or cut off for good.
+
+    Args:
+        reading: the settings and where they were given.
+        environ: the environment; the secrets are taken out of it, so that no child process inherits them.
+
+    Raises:
+        ConfigError: settings contradict each other; nothing was started.
+    """
+    settings = reading.settings
+    config = runner_config(reading, environ)
+    for name in secret_variables(RunSettings, BrokerSettings):
+        environ.pop(name, None)
+    secrets = (settings.auth_token, settings.grant_token, settings.sentry_dsn)
+    style = LogStyle(level=settings.log_level, no_color=settings.no_color, secrets=secrets)
+    with logging_to(style):
+        _announce(reading, config)
+        code = run_to_exit_code(lambda: _serve(settings, config))
+        ignore_further_signals()
+        return code
+
+
+async def _serve(settings: RunSettings, config: RunnerConfig) -> None:
+    runner = Runner(config, observer=LoggingObserver())
+
+    async def serve() -> None:
+        async with trio.open_nursery() as nursery:
+            if settings.health_check:
+                host, port = settings.health_check_host, settings.health_check_port
+                await nursery.start(serve_health, host, port, lambda: runner.statistics().ready)
+            await runner.run()
+            nursery.cancel_scope.cancel()
+
+    await live(serve, runner.shut_down)
+
+
+def _announce(reading: Reading[RunSettings], config: RunnerConfig) -> None:
+    log = structlog.get_logger("trio_runner")
+    about = {"id": config.runner_id, "slots": config.max_concurrency, "brokers": ",".join(config.brokers)}
+    log.info(f"trio-runner {__version__} starting", **about)
+    for line in oddities(reading):
+        log.warning(line)

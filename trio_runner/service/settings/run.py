@@ -1,0 +1,244 @@
+"""The table of the settings of ``trio-runner run``; `run_config` makes the configuration of them."""
+
+from __future__ import annotations
+
+import attrs
+
+from ...sandbox.policy import DEFAULT_BUILTINS_DENY
+from .kinds import Boolean, BrokerUris, CertificateFile, NameList, Number, Seconds, Text, Token, UrlPath
+from .logs import log_level, no_color
+from .table import setting
+
+__all__ = ["RunSettings"]
+
+_CONNECTION = "Connection"
+_TASKS = "Tasks"
+_CODE = "What code may use"
+_LIFE = "Start and end"
+_HEALTH = "Health endpoint"
+_REPORTS = "Error reports"
+
+
+@attrs.frozen(kw_only=True)
+class RunSettings:
+    """Everything the operator can tell ``trio-runner run``; the help texts are the documentation."""
+
+    brokers: tuple[str, ...] = setting(
+        "TRIO_RUNNER_TASK_BROKER_URI",
+        "N8N_RUNNERS_TASK_BROKER_URI",
+        flag="--broker",
+        kind=BrokerUris(),
+        default=("http://127.0.0.1:5679",),
+        about="Base URI of the task broker; several with commas between share the slots.",
+        group=_CONNECTION,
+    )
+    auth_token: str = setting(
+        "TRIO_RUNNER_AUTH_TOKEN",
+        "N8N_RUNNERS_AUTH_TOKEN",
+        flag="--auth-token",
+        kind=Token(),
+        default="",
+        about="Secret shared with the broker. A flag shows in the list of processes: prefer the variable.",
+        group=_CONNECTION,
+        secret=True,
+    )
+    grant_token: str = setting(
+        "TRIO_RUNNER_GRANT_TOKEN",
+        "N8N_RUNNERS_GRANT_TOKEN",
+        flag="--grant-token",
+        kind=Token(),
+        default="",
+        about="Single-use token from a launcher: good for one connection to one broker.",
+        group=_CONNECTION,
+        secret=True,
+    )
+    runner_id: str = setting(
+        "TRIO_RUNNER_ID",
+        "N8N_RUNNERS_ID",
+        flag="--id",
+        kind=Text(),
+        default="",
+        default_text="random",
+        about="Id of this runner, unique per broker.",
+        group=_CONNECTION,
+    )
+    runners_path: str = setting(
+        "TRIO_RUNNER_PATH",
+        "N8N_RUNNERS_PATH",
+        flag="--runners-path",
+        kind=UrlPath(),
+        default="/runners",
+        about="The broker's path for runners.",
+        group=_CONNECTION,
+    )
+    ca_file: str = setting(
+        "TRIO_RUNNER_CA_FILE",
+        flag="--ca-file",
+        kind=CertificateFile(),
+        default="",
+        default_text="the system's",
+        about="Certificates (PEM) to trust for https and wss instead of the system's.",
+        group=_CONNECTION,
+        from_file=False,
+    )
+    max_concurrency: int = setting(
+        "TRIO_RUNNER_MAX_CONCURRENCY",
+        "N8N_RUNNERS_MAX_CONCURRENCY",
+        flag="--max-concurrency",
+        kind=Number(1, 10_000),
+        default=5,
+        about="Task slots: how many tasks run at once.",
+        group=_TASKS,
+    )
+    max_payload: int = setting(
+        "TRIO_RUNNER_MAX_PAYLOAD",
+        "N8N_RUNNERS_MAX_PAYLOAD",
+        flag="--max-payload",
+        kind=Number(1, 4 * 1024**3 - 1, metavar="BYTES"),
+        default=1024**3,
+        about="Largest message in either direction, in bytes.",
+        group=_TASKS,
+    )
+    task_timeout: float = setting(
+        "TRIO_RUNNER_TASK_TIMEOUT",
+        "N8N_RUNNERS_TASK_TIMEOUT",
+        flag="--task-timeout",
+        kind=Seconds(),
+        default=60.0,
+        about="Seconds a task may run.",
+        group=_TASKS,
+    )
+    stdlib_allow: frozenset[str] = setting(
+        "TRIO_RUNNER_STDLIB_ALLOW",
+        "N8N_RUNNERS_STDLIB_ALLOW",
+        flag="--stdlib-allow",
+        kind=NameList(star=True),
+        default=frozenset(),
+        default_text="none",
+        about="Standard-library modules that code may import, or * for all.",
+        group=_CODE,
+    )
+    external_allow: frozenset[str] = setting(
+        "TRIO_RUNNER_EXTERNAL_ALLOW",
+        "N8N_RUNNERS_EXTERNAL_ALLOW",
+        flag="--external-allow",
+        kind=NameList(star=True),
+        default=frozenset(),
+        default_text="none",
+        about="Other top-level modules that code may import, or * for all.",
+        group=_CODE,
+    )
+    builtins_deny: frozenset[str] = setting(
+        "TRIO_RUNNER_BUILTINS_DENY",
+        "N8N_RUNNERS_BUILTINS_DENY",
+        flag="--builtins-deny",
+        kind=NameList(),
+        default=DEFAULT_BUILTINS_DENY,
+        default_text="eval, exec, open, getattr and the like",
+        about="Builtins that code must not have; empty: deny none.",
+        group=_CODE,
+        empty_counts=True,
+    )
+    allow_transitive_imports: bool = setting(
+        "TRIO_RUNNER_ALLOW_TRANSITIVE_IMPORTS",
+        "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS",
+        flag="--allow-transitive-imports",
+        kind=Boolean(),
+        default=False,
+        about="Accepted for compatibility: an allowed package may always import what it needs itself.",
+        group=_CODE,
+    )
+    block_env_access: bool = setting(
+        "TRIO_RUNNER_BLOCK_ENV_ACCESS",
+        "N8N_BLOCK_RUNNER_ENV_ACCESS",
+        flag="--block-env-access",
+        kind=Boolean(),
+        default=True,
+        about="Give code an empty environment; else it sees the runner's, without the tokens.",
+        group=_CODE,
+    )
+    auto_shutdown_timeout: float = setting(
+        "TRIO_RUNNER_AUTO_SHUTDOWN_TIMEOUT",
+        "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT",
+        flag="--auto-shutdown-timeout",
+        kind=Seconds(or_zero="never"),
+        default=0.0,
+        default_text="0 (never)",
+        about="Seconds without a task after which the runner ends.",
+        group=_LIFE,
+    )
+    graceful_shutdown_timeout: float = setting(
+        "TRIO_RUNNER_GRACEFUL_SHUTDOWN_TIMEOUT",
+        "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT",
+        flag="--graceful-shutdown-timeout",
+        kind=Seconds(),
+        default=10.0,
+        about="Seconds that running tasks get when the runner is told to end.",
+        group=_LIFE,
+    )
+    health_check: bool = setting(
+        "TRIO_RUNNER_HEALTH_CHECK_SERVER_ENABLED",
+        "N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED",
+        flag="--health-check",
+        kind=Boolean(),
+        default=False,
+        about="Answer GET / and /healthz (alive) and /readyz (registered with a broker).",
+        group=_HEALTH,
+    )
+    health_check_host: str = setting(
+        "TRIO_RUNNER_HEALTH_CHECK_SERVER_HOST",
+        "N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST",
+        flag="--health-check-host",
+        kind=Text("HOST"),
+        default="127.0.0.1",
+        about="Address to listen on.",
+        group=_HEALTH,
+    )
+    health_check_port: int = setting(
+        "TRIO_RUNNER_HEALTH_CHECK_SERVER_PORT",
+        "N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT",
+        flag="--health-check-port",
+        kind=Number(0, 65535, metavar="PORT"),
+        default=5681,
+        about="Port to listen on; 0: any free one.",
+        group=_HEALTH,
+    )
+    log_level: str = log_level()
+    no_color: bool = no_color()
+    sentry_dsn: str = setting(
+        "TRIO_RUNNER_SENTRY_DSN",
+        "N8N_SENTRY_DSN",
+        flag="--sentry-dsn",
+        kind=Token(metavar="DSN"),
+        default="",
+        about="Accepted for compatibility; error reports are not sent yet.",
+        group=_REPORTS,
+        secret=True,
+    )
+    n8n_version: str = setting(
+        "TRIO_RUNNER_N8N_VERSION",
+        "N8N_VERSION",
+        flag="--n8n-version",
+        kind=Text(),
+        default="",
+        about="Release to name in error reports.",
+        group=_REPORTS,
+    )
+    environment: str = setting(
+        "TRIO_RUNNER_ENVIRONMENT",
+        "ENVIRONMENT",
+        flag="--environment",
+        kind=Text(),
+        default="",
+        about="Environment to name in error reports.",
+        group=_REPORTS,
+    )
+    deployment_name: str = setting(
+        "TRIO_RUNNER_DEPLOYMENT_NAME",
+        "DEPLOYMENT_NAME",
+        flag="--deployment-name",
+        kind=Text(),
+        default="",
+        about="Deployment to name in error reports.",
+        group=_REPORTS,
+    )

@@ -1,0 +1,102 @@
+"""From the settings of ``trio-runner run`` to the runner's configuration, and what is odd about them."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from ...errors import ConfigError
+from ...runner.config import RunnerConfig
+from ...sandbox.policy import Policy
+from ...transport.link import LinkSettings
+from .broker import BrokerSettings
+from .run import RunSettings
+from .table import Reading, secret_variables
+
+__all__ = ["oddities", "runner_config", "visible_environment"]
+
+
+def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> RunnerConfig:
+    """Return the configuration of the runner.
+
+    Args:
+        reading: the settings, and where each was given.
+        environ: the environment, from which the code of tasks may see something.
+
+    Raises:
+        ConfigError: settings contradict each other, or none of the tokens is given.
+    """
+    settings = reading.settings
+    _check_tokens(reading)
+    policy = Policy(
+        stdlib_allow=settings.stdlib_allow,
+        external_allow=settings.external_allow,
+        builtins_deny=settings.builtins_deny,
+        environment=() if settings.block_env_access else visible_environment(environ),
+        max_result=settings.max_payload,
+    )
+    config = RunnerConfig(
+        brokers=settings.brokers,
+        auth_token=settings.auth_token,
+        grant_token=settings.grant_token,
+        runners_path=settings.runners_path,
+        max_concurrency=settings.max_concurrency,
+        task_timeout=settings.task_timeout,
+        idle_timeout=settings.auto_shutdown_timeout,
+        grace=settings.graceful_shutdown_timeout,
+        link=LinkSettings(max_message=settings.max_payload, ca_file=settings.ca_file or None),
+        policy=policy,
+    )
+    return attrs.evolve(config, runner_id=settings.runner_id) if settings.runner_id else config
+
+
+def visible_environment(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the environment without every variable that holds a secret or the path of one."""
+    hidden = secret_variables(RunSettings, BrokerSettings)
+    return tuple((name, value) for name, value in environ.items() if name not in hidden)
+
+
+def oddities(reading: Reading[RunSettings]) -> Iterator[str]:
+    """Yield one line for each setting that is allowed but can hardly be meant."""
+    settings = reading.settings
+    if settings.sentry_dsn:
+        yield f"{reading.label('sentry_dsn')} is set, but error reports are not sent yet; this log has them"
+    stdlib, external = reading.label("stdlib_allow"), reading.label("external_allow")
+    for module in sorted(settings.stdlib_allow - {"*"} - sys.stdlib_module_names):
+        yield f"{stdlib}: {module!r} is no module of the standard library; others belong into {external}"
+    for module in sorted(settings.external_allow - {"*"}):
+        if module in sys.stdlib_module_names:
+            yield f"{external}: {module!r} is a module of the standard library; it belongs into {stdlib}"
+        elif not _installed(module):
+            yield f"{external}: {module!r} cannot be imported here; install it, or write the name one imports"
+    for name in sorted(settings.builtins_deny):
+        if "builtins_deny" in reading.origins and not hasattr(builtins, name):
+            yield f"{reading.label('builtins_deny')}: there is no builtin {name!r}; is it misspelt?"
+
+
+def _installed(module: str) -> bool:
+    """Whether a top-level module can be found; it is not imported."""
+    if not module.isidentifier():
+        return False
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _check_tokens(reading: Reading[RunSettings]) -> None:
+    settings = reading.settings
+    if not settings.auth_token and not settings.grant_token:
+        raise ConfigError(
+            "no token is given; set N8N_RUNNERS_AUTH_TOKEN (the secret shared with the broker)"
+            " or N8N_RUNNERS_GRANT_TOKEN (single use, from a launcher)"
+        )
+    if settings.grant_token and len(settings.brokers) > 1:
+        raise ConfigError(
+            f"{reading.label('grant_token')} opens one connection, but {reading.label('brokers')} names"
+            f" {len(settings.brokers)} brokers; name one, or use N8N_RUNNERS_AUTH_TOKEN alone"
+        )

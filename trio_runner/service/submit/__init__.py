@@ -1,0 +1,1 @@
+"""``trio-runner submit``: items in, one task or many, the result out."""
