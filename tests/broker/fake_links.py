@@ -20,7 +20,7 @@ from trio_runner.protocol.codec import (
     RUNNER_TO_BROKER,
 )
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.scheduling.broker_limits import MatchingLimits
+from trio_runner.scheduling.matching.limits import MatchingLimits
 from trio_runner.testing import MemoryLink, RecordingObserver, memory_link_pair
 from trio_runner.transport.link import LinkSettings
 

@@ -8,7 +8,7 @@ import trio.testing
 
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.scheduling.broker_limits import MatchingLimits
+from trio_runner.scheduling.matching.limits import MatchingLimits
 from trio_runner.scheduling.observer import (
     MessageIgnored,
     PeerJoined,

@@ -7,7 +7,7 @@ import math
 import attrs
 
 from ..errors import ConfigError
-from ..scheduling.broker_limits import MatchingLimits
+from ..scheduling.matching.limits import MatchingLimits
 from ..transport.link import LinkSettings
 
 __all__ = ["BrokerConfig"]

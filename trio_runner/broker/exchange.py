@@ -17,10 +17,10 @@ import trio
 from ..errors import LocalProtocolError
 from ..protocol import messages as m
 from ..protocol.codec import UnknownMessage
-from ..scheduling.broker_decisions import Decision, Drop, Ignored, Observe, Send
-from ..scheduling.broker_limits import MatchingLimits
-from ..scheduling.broker_statistics import BrokerStatistics
-from ..scheduling.matching import Matchmaker
+from ..scheduling.matching.decisions import Decision, Drop, Ignored, Observe, Send
+from ..scheduling.matching.limits import MatchingLimits
+from ..scheduling.matching.matchmaker import Matchmaker
+from ..scheduling.matching.statistics import BrokerStatistics
 from ..scheduling.observer import MessageIgnored, Observer
 from ..transport.link import Link, Malformed
 

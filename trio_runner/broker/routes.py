@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from ..protocol.codec import REQUESTER_TO_BROKER, RUNNER_TO_BROKER
-from ..scheduling.broker_requests import MAX_NAME
+from ..scheduling.matching.requests import MAX_NAME
 from ..scheduling.observer import Observer, PeerRefused
 from ..scheduling.rate_limit import RateLimit
 from ..transport.http_server import HttpRequest, HttpResponse, Upgrade

@@ -8,7 +8,7 @@ import attrs
 import trio
 
 from ..errors import ConfigError
-from ..scheduling.broker_statistics import BrokerStatistics
+from ..scheduling.matching.statistics import BrokerStatistics
 from ..scheduling.observer import NullObserver, Observer
 from ..transport.http_server import serve_http
 from .config import BrokerConfig

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import attrs
 
-from ..protocol.messages import BrokerToRequester, BrokerToRunner
-from .observer import Event
+from ...protocol.messages import BrokerToRequester, BrokerToRunner
+from ..observer import Event
 
 __all__ = ["Decision", "Drop", "Ignored", "Observe", "Outbox", "Send"]
 

@@ -1,6 +1,6 @@
 """Tasks of a broker, from the match of a request with an offer to their end.
 
-Theory of operation. `broker_phases` says what can happen to a task and when; here is what the broker does
+Theory of operation. `phases` says what can happen to a task and when; here is what the broker does
 about it: whom it tells, what it counts, and what becomes of the request behind a match that came to nothing.
 A task that has ended is forgotten at once. So a message about a task that its sender does not hold is
 either late or foreign, which nobody can tell apart any more, and is ignored, but for one: a runner that
@@ -14,22 +14,22 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from ..protocol import messages as m
-from ..protocol.codec import wire_type
-from ..protocol.raw_json import RawJson
-from . import broker_failures as failures
-from .broker_decisions import Outbox
-from .broker_limits import MatchingLimits
-from .broker_offers import OpenOffer
-from .broker_phases import BrokerPhase, Step, advance, allows
-from .broker_queue import Request
-from .broker_relay import TaskAnswer, TaskCall, to_requester, to_runner
-from .broker_requests import RequestDesk
-from .broker_roster import ConnectedRequester, ConnectedRunner
-from .broker_statistics import BrokerTotals
+from ...protocol import messages as m
+from ...protocol.codec import wire_type
+from ...protocol.raw_json import RawJson
+from ..observer import BrokerTaskEnded, RequestMatched
+from . import failures
+from .decisions import Outbox
 from .grouped import Grouped
 from .lazy_heap import LazyHeap
-from .observer import BrokerTaskEnded, RequestMatched
+from .limits import MatchingLimits
+from .offers import OpenOffer
+from .phases import BrokerPhase, Step, advance, allows
+from .queue import Request
+from .relay import TaskAnswer, TaskCall, to_requester, to_runner
+from .requests import RequestDesk
+from .roster import ConnectedRequester, ConnectedRunner
+from .statistics import BrokerTotals
 
 __all__ = ["BrokerTask", "TaskDesk"]
 

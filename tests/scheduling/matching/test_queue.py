@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trio_runner.scheduling.broker_queue import Request, RequestQueue
+from trio_runner.scheduling.matching.queue import Request, RequestQueue
 
 
 def make(order: int, task_type: str = "python", deadline: float = 60.0) -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trio_runner.scheduling.broker_roster import ConnectedRequester, ConnectedRunner, Fleet, Roster
+from trio_runner.scheduling.matching.roster import ConnectedRequester, ConnectedRunner, Fleet, Roster
 
 
 def make(connection: int, *types: str) -> ConnectedRunner:

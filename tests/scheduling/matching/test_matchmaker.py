@@ -7,8 +7,8 @@ import math
 import pytest
 
 from trio_runner.protocol import messages as m
-from trio_runner.scheduling.broker_decisions import Drop
-from trio_runner.scheduling.matching import POLICY_VIOLATION
+from trio_runner.scheduling.matching.decisions import Drop
+from trio_runner.scheduling.matching.matchmaker import POLICY_VIOLATION
 from trio_runner.scheduling.observer import PeerJoined, PeerLeft
 
 from .matchmaking import DATA, PYTHON, Desk

@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 
-from ..errors import LocalProtocolError
+from ...errors import LocalProtocolError
 
 __all__ = ["TRANSITIONS", "BrokerPhase", "Step", "advance", "allows"]
 

@@ -13,15 +13,15 @@ import itertools
 import math
 from collections.abc import Callable
 
-from ..protocol.messages import RequestExpiry, TaskOffer, TaskRequest
-from .broker_decisions import Outbox
-from .broker_limits import MatchingLimits
-from .broker_offers import BrokerOffers, OpenOffer
-from .broker_queue import Request, RequestQueue
-from .broker_roster import ConnectedRequester, ConnectedRunner, Fleet
-from .broker_statistics import BrokerTotals
+from ...protocol.messages import RequestExpiry, TaskOffer, TaskRequest
+from ..observer import RequestEnqueued, RequestGivenUp
+from .decisions import Outbox
 from .grouped import Grouped
-from .observer import RequestEnqueued, RequestGivenUp
+from .limits import MatchingLimits
+from .offers import BrokerOffers, OpenOffer
+from .queue import Request, RequestQueue
+from .roster import ConnectedRequester, ConnectedRunner, Fleet
+from .statistics import BrokerTotals
 
 __all__ = ["MAX_NAME", "RequestDesk"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol.raw_json import RawJson
+from ...protocol.raw_json import RawJson
 
 __all__ = ["broker_stopped", "execution_timed_out", "no_settings", "runner_lost"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from trio_runner.scheduling.broker_offers import BrokerOffers, OpenOffer
+from trio_runner.scheduling.matching.offers import BrokerOffers, OpenOffer
 
 
 def test_first_come_first_taken_once() -> None:

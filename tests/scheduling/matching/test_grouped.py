@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trio_runner.scheduling.grouped import Grouped
+from trio_runner.scheduling.matching.grouped import Grouped
 
 
 def test_members_keep_the_order_they_came_in() -> None:

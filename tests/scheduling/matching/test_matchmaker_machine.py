@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.scheduling.broker_decisions import Decision, Drop, Ignored, Observe, Send
-from trio_runner.scheduling.matching import Matchmaker
+from trio_runner.scheduling.matching.decisions import Decision, Drop, Ignored, Observe, Send
+from trio_runner.scheduling.matching.matchmaker import Matchmaker
 from trio_runner.scheduling.observer import PeerJoined
 
-from .matching_model import LIMITS, Model, Slot, Wish, Worker
+from .model import LIMITS, Model, Slot, Wish, Worker
 
 TYPES = ("python", "javascript")
 MIX = ("python", "python", "python", "javascript")

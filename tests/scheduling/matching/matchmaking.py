@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.scheduling.broker_decisions import Decision, Drop, Ignored, Observe, Send
-from trio_runner.scheduling.broker_limits import MatchingLimits
-from trio_runner.scheduling.matching import Matchmaker
+from trio_runner.scheduling.matching.decisions import Decision, Drop, Ignored, Observe, Send
+from trio_runner.scheduling.matching.limits import MatchingLimits
+from trio_runner.scheduling.matching.matchmaker import Matchmaker
 
 __all__ = ["DATA", "PYTHON", "Desk"]
 

@@ -9,8 +9,8 @@ from itertools import count
 import attrs
 
 from trio_runner.protocol import messages as m
-from trio_runner.scheduling.broker_decisions import Decision, Drop, Ignored, Observe, Send
-from trio_runner.scheduling.broker_limits import MatchingLimits
+from trio_runner.scheduling.matching.decisions import Decision, Drop, Ignored, Observe, Send
+from trio_runner.scheduling.matching.limits import MatchingLimits
 from trio_runner.scheduling.observer import (
     MessageIgnored,
     RequestEnqueued,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trio_runner.errors import LocalProtocolError
-from trio_runner.scheduling.broker_phases import TRANSITIONS, BrokerPhase, Step, advance, allows
+from trio_runner.scheduling.matching.phases import TRANSITIONS, BrokerPhase, Step, advance, allows
 
 
 def test_every_phase_is_in_the_table_and_can_be_left() -> None:

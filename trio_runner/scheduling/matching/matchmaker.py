@@ -16,25 +16,25 @@ What always holds, whatever peers do:
 - nothing is sent to a connection that has left or was dropped;
 - what has ended is forgotten.
 
-Its parts: `broker_requests` (requests, offers, matching), `broker_tasks` (from match to end, phases in
-`broker_phases`), `broker_roster` (who is here).
+Its parts: `requests` (requests, offers, matching), `tasks` (from match to end, phases in `phases`), `roster`
+(who is here).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ..protocol import messages as m
-from ..protocol.ids import new_id as _new_id
-from .broker_decisions import Decision, Outbox
-from .broker_limits import MatchingLimits
-from .broker_offers import OpenOffer
-from .broker_queue import Request
-from .broker_requests import MAX_NAME, RequestDesk
-from .broker_roster import ConnectedRequester, ConnectedRunner, Fleet, Roster
-from .broker_statistics import BrokerStatistics, BrokerTotals
-from .broker_tasks import TaskDesk
-from .observer import PeerJoined, PeerLeft
+from ...protocol import messages as m
+from ...protocol.ids import new_id as _new_id
+from ..observer import PeerJoined, PeerLeft
+from .decisions import Decision, Outbox
+from .limits import MatchingLimits
+from .offers import OpenOffer
+from .queue import Request
+from .requests import MAX_NAME, RequestDesk
+from .roster import ConnectedRequester, ConnectedRunner, Fleet, Roster
+from .statistics import BrokerStatistics, BrokerTotals
+from .tasks import TaskDesk
 
 __all__ = ["POLICY_VIOLATION", "Matchmaker"]
 

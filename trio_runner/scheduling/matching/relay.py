@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..protocol import messages as m
+from ...protocol import messages as m
 
 __all__ = ["TaskAnswer", "TaskCall", "to_requester", "to_runner"]
 

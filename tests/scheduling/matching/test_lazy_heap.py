@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_runner.scheduling.lazy_heap import LazyHeap
+from trio_runner.scheduling.matching.lazy_heap import LazyHeap
 
 
 def drained(heap: LazyHeap[str]) -> list[str]:
