@@ -13,6 +13,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from trio_runner.errors import LinkLost
+from trio_runner.executor.handlers import HandlerExecutor, HandlerTask
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.codec import BROKER_TO_RUNNER, RUNNER_TO_BROKER
 from trio_runner.protocol.raw_json import RawJson
@@ -451,6 +452,31 @@ async def test_a_lost_link_stops_the_tasks_and_frees_the_slots(
         assert stage.ledger.held == 0
         assert broker.session.tasks_stopped == 1
     assert stage.observer.of(events.TaskEnded)[0].outcome == "link-lost"
+
+
+@pytest.mark.parametrize("clumsy", [False, True])
+async def test_a_lost_link_frees_the_slot_of_a_handler_with_a_nursery(
+    clumsy: bool, stage: Stage, autojump_clock: MockClock
+) -> None:
+    async def handler(task: HandlerTask) -> object:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await trio.sleep_forever()
+            finally:
+                if clumsy:
+                    raise ValueError("cleaning up failed")
+
+    stage.shared.executor = HandlerExecutor({"python": handler})
+    async with stage.session() as broker:
+        await broker.start("t")
+        await trio.testing.wait_all_tasks_blocked()
+        broker.link.drop()
+        await broker.ended.wait()
+        assert stage.ledger.held == 0
+    assert stage.observer.of(events.TaskEnded)[0].outcome == "link-lost"
+    troubles = [event.why for event in stage.observer.of(events.ExecutorTrouble)]
+    assert troubles == (["task t: ValueError('cleaning up failed')"] if clumsy else [])
 
 
 async def test_a_broker_that_never_registers_is_given_up(stage: Stage, autojump_clock: MockClock) -> None:

@@ -6,7 +6,8 @@ import pytest
 import trio
 import trio.testing
 
-from trio_runner.executor.contract import ExecutorEvent
+from trio_runner.executor.contract import Executor, ExecutorEvent
+from trio_runner.executor.handlers import HandlerExecutor, HandlerTask
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.runner.task_scope import NO_SETTINGS, TaskScope
 from trio_runner.scheduling.outcome import Cancelled, Completed, Outcome, TimedOut
@@ -22,8 +23,11 @@ def ignore(event: ExecutorEvent) -> None:
 class Bench:
     """A task scope that runs in a nursery, and its outcome."""
 
-    def __init__(self, nursery: trio.Nursery, *, settings_deadline: float = 5.0) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, *, settings_deadline: float = 5.0, instead: Executor | None = None
+    ) -> None:
         self.executor = ScriptedExecutor()
+        self._used = instead or self.executor
         self.began = trio.current_time()
         self.scope = TaskScope("t", "python", self.began, self.began + settings_deadline)
         self.outcome: Outcome | None = None
@@ -31,7 +35,7 @@ class Bench:
         nursery.start_soon(self._run)
 
     async def _run(self) -> None:
-        self.outcome = await self.scope.run(self.executor, ignore)
+        self.outcome = await self.scope.run(self._used, ignore)
         self.ended_at = trio.current_time() - self.began
 
     def begin(self, timeout: float = 60.0) -> None:
@@ -167,3 +171,25 @@ async def test_a_cancellation_from_outside_passes_through(autojump_clock: trio.t
         nursery.cancel_scope.cancel()
     assert bench.outcome is None
     assert run.cancelled
+
+
+@pytest.mark.parametrize("told_to_cancel", [False, True])
+async def test_trouble_while_it_is_stopped_does_not_change_how_it_ended(
+    told_to_cancel: bool, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def clumsy(task: HandlerTask) -> object:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("cleaning up failed")
+
+    async with trio.open_nursery() as nursery:
+        bench = Bench(nursery, instead=HandlerExecutor({"python": clumsy}))
+        bench.begin(timeout=3)
+        if told_to_cancel:
+            await trio.testing.wait_all_tasks_blocked()
+            bench.scope.cancel()
+    assert bench.outcome == (Cancelled() if told_to_cancel else TimedOut(3))
+    assert bench.scope.trouble == "task t: ValueError('cleaning up failed')"

@@ -222,14 +222,9 @@ class Session:
 
         try:
             outcome = await scope.run(self._shared.executor, on_event)
-        except trio.Cancelled:
+        except BaseException:  # Cancelled, which comes in groups from an executor that has nurseries
             self._task_over(scope, "link-lost", "The connection to the broker was lost", 0)
             raise
-        except Exception as exc:
-            self._shared.observe(events.ExecutorTrouble(f"task {scope.task_id}: {exc!r}"))
-            outcome = Failed(
-                "The runner could not run the task", f"{type(exc).__name__}: {exc}", kind="runner"
-            )
         outcome = self._send_reply(scope, outcome)
         kind = "no-settings" if outcome is NO_SETTINGS else error_kind(outcome)
         size = len(outcome.result) if isinstance(outcome, Completed) else 0
@@ -264,6 +259,8 @@ class Session:
     def _task_over(self, scope: TaskScope, kind: str, message: str, result_size: int) -> None:
         del self._tasks[scope.task_id]
         self._shared.ledger.finish(self.name, scope.task_id)
+        if scope.trouble:
+            self._shared.observe(events.ExecutorTrouble(scope.trouble))
         seconds = trio.current_time() - scope.accepted_at
         self._shared.observe(
             events.TaskEnded(self.broker, scope.task_id, kind, message, seconds, result_size)

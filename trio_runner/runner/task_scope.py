@@ -34,6 +34,7 @@ class TaskScope:
         task_type: the type of the offer that was accepted.
         accepted_at: when the slot was taken, `trio.current_time()`.
         continue_on_fail: the task's own setting, known once its worker has read the settings.
+        trouble: what the executor raised, which it should not: one line; empty if it did not.
     """
 
     task_id: str
@@ -41,6 +42,7 @@ class TaskScope:
     accepted_at: float
     _deadline: float
     continue_on_fail: bool = False
+    trouble: str = ""
     _overdue: Outcome = NO_SETTINGS
     _grace_end: float = math.inf
     _cancelled: bool = False
@@ -84,8 +86,9 @@ class TaskScope:
             on_event: passed on to `Executor.run`.
 
         Cancellation:
-            A cancellation from outside (the connection was lost) stops the task and passes through; those
-            of `cancel`, `end_by` and the deadlines become outcomes. Either way nothing of the task is left.
+            A cancellation from outside (the connection was lost) stops the task and passes through, alone or
+            in the groups of the executor's nurseries; those of `cancel`, `end_by` and the deadlines become
+            outcomes. Either way nothing of the task is left.
         """
         outcome: Outcome | None = None
         with self._scope:
@@ -93,13 +96,27 @@ class TaskScope:
             assert self._settings is not None
             job = Job(self.task_id, self.task_type, self._settings)
             self._settings = None  # the executor's from here on: a payload is not kept twice
-            outcome = await executor.run(job, on_event)
+            try:
+                outcome = await executor.run(job, on_event)
+            except* Exception as group:  # a task boundary; a Cancelled beside it goes on
+                fault = _innermost(group)
+                self.trouble = f"task {self.task_id}: {fault!r}"
+                outcome = Failed(
+                    "The runner could not run the task", f"{type(fault).__name__}: {fault}", kind="runner"
+                )
         # A cancellation that crossed the result wins: the broker has given the task up.
         if self._cancelled:
             return Cancelled()
-        if outcome is None:
+        if outcome is None or self._scope.cancelled_caught:
             return Cancelled() if self._grace_end < self._deadline else self._overdue
         return outcome
 
     def _arm(self) -> None:
         self._scope.deadline = min(self._deadline, self._grace_end)
+
+
+def _innermost(error: Exception) -> Exception:
+    """Take what went wrong out of the groups around it; of several that did, the first."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
