@@ -230,6 +230,16 @@ async def test_a_connection_may_idle_between_requests(autojump_clock: MockClock)
         assert trio.current_time() == pytest.approx(195, abs=1)
 
 
+async def test_a_later_request_has_no_more_time_than_the_first(autojump_clock: MockClock) -> None:
+    async with open_site() as site, await site.call() as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert b"200" in await stream.receive_some()
+        await trio.sleep(50)
+        await stream.send_all(b"GET / HT")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 408 ")
+        assert trio.current_time() == pytest.approx(60, abs=0.5)
+
+
 async def test_clients_that_leave_in_every_state_harm_nobody() -> None:
     beginnings = [
         b"",

@@ -116,7 +116,16 @@ async def test_an_upgrade_that_is_not_complete_is_refused(missing: bytes) -> Non
     )
     async with open_site() as site:
         assert (await exchange(site, request.replace(missing, b""))).startswith(b"HTTP/1.1 400 ")
+        await trio.testing.wait_all_tasks_blocked(0.02)
         assert site.trouble == []
+
+
+async def test_a_client_that_does_not_wait_for_the_answer_is_refused(call_raw: Callable[..., Any]) -> None:
+    async with open_site() as site:
+        peer = await call_raw(site.port)
+        async with peer.stream:
+            assert (await peer.ask("/ws", extra=peer.frame(1, b"{}"))).startswith(b"HTTP/1.1 400 ")
+            assert await peer.read_until(b"data before the handshake was answered\n")
 
 
 async def test_a_handler_that_raises_ends_its_connection_alone(call_raw: Callable[..., Any]) -> None:

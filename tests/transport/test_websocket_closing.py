@@ -85,6 +85,23 @@ async def test_both_close_at_the_same_time(meet: Meet) -> None:
         assert await peer.at_end()
 
 
+async def test_the_peer_closes_while_it_is_being_written_to(meet: Meet) -> None:
+    async with meet() as (link, peer):
+        for _ in range(300):
+            link.send(bulk(100_000))
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        await peer.send(CLOSE, b"\x03\xe8")
+        with pytest.raises(LinkLost, match="code 1000"):
+            await link.receive()
+        assert link.statistics().queued_messages == 0
+        frames = await read_until(peer, CLOSE)
+        assert len(frames) < 300
+        assert all(frame.final for frame in frames)
+        if link.peer.startswith("ws"):
+            await peer.stream.send_eof()
+        assert await peer.at_end()
+
+
 async def test_a_peer_that_does_not_answer_our_close_is_not_waited_for(
     meet: Meet, autojump_clock: MockClock
 ) -> None:
@@ -158,6 +175,8 @@ async def test_more_than_the_limit_ends_the_link_before_it_is_all_there(meet: Me
             LinkLost, match="sent more than the limit of 1000000 bytes; closed with code 1009"
         ):
             await link.receive()
+        for _ in range(50):  # what the peer goes on to send must not destroy what it is told
+            await peer.send(CONTINUATION, b"x" * 100_000, final=False)
         close = (await read_until(peer, CLOSE))[-1]
         assert close.payload == b"\x03\xf1Exceeded maximum message size: 1000000 bytes"
 

@@ -93,6 +93,24 @@ async def test_a_binary_frame_is_a_value(meet: Meet) -> None:
         assert await link.receive() == m.InfoRequest()
 
 
+async def test_flush_waits_for_what_was_queued_and_no_longer(meet: Meet) -> None:
+    async with meet() as (link, peer), trio.open_nursery() as nursery:
+        link.send(bulk(30_000_000))
+        flushed = trio.Event()
+
+        async def flush() -> None:
+            await link.flush()
+            flushed.set()
+
+        nursery.start_soon(flush)
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        link.send(bulk(40_000_000))
+        await read_message(peer)
+        await flushed.wait()
+        assert link.statistics().queued_messages == 1
+        await read_message(peer)
+
+
 # --- pings ------------------------------------------------------------------------------------------
 
 

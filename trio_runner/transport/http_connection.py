@@ -187,7 +187,9 @@ class HttpConnection:
 
     async def _hand_over(self, head: h11.Request, request: HttpRequest, upgrade: Upgrade[Any]) -> None:
         """Let trio_websocket shake hands on what was read, and serve the link."""
-        replay = _write_head(head) + self._http.trailing_data[0]
+        if self._http.trailing_data[0]:
+            raise _Refused(400, "Bad request: data before the handshake was answered")
+        replay = _write_head(head)
         peer = f"{self._client}:{self._client_port}"
         link = WebSocketLink(self._stream, upgrade.codec, upgrade.settings, peer, client=False, replay=replay)
         deadline = trio.current_time() + _REQUEST_TIME

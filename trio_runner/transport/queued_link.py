@@ -104,8 +104,8 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         Cancellation:
             Safe: it only stops waiting.
         """
-        await trio.lowlevel.checkpoint()
         queued = self._outbox.count
+        await trio.lowlevel.checkpoint()
         while self._outbox.oldest() < queued:
             await self._flushers.park()
 
