@@ -109,6 +109,7 @@ async def test_a_spent_grant_token_is_replaced_without_spinning(
         (HttpAnswer(200, b"<html>"), "answered without a grant token"),
         (HttpAnswer(200, b'{"data": {"token": ""}}'), "expected {'data': {'token': …}}"),
         (HttpAnswer(200, b"[]"), "expected {'data': {'token': …}}"),
+        (HttpAnswer(200, b'{"data": {"token": "a\\nb"}}'), "characters that no HTTP header can carry"),
         (LinkLost("broker:5679 refused the connection"), "refused the connection"),
     ],
 )

@@ -271,6 +271,13 @@ async def test_a_handler_for_a_type_that_is_served_already_is_refused(autojump_c
         await serve_runner(make_config(), handlers={"python": never}, executor=ScriptedExecutor())
 
 
+async def test_a_ca_file_that_cannot_be_used_ends_the_run_with_that_error(autojump_clock: MockClock) -> None:
+    link = LinkSettings(ca_file="/nonexistent/ca.pem")
+    config = RunnerConfig(brokers=("wss://localhost",), grant_token="g", link=link)
+    with pytest.raises(ConfigError, match=r"/nonexistent/ca\.pem' cannot be used"):
+        await serve_runner(config, executor=ScriptedExecutor())
+
+
 async def test_statistics_tell_outcomes_and_offers(autojump_clock: MockClock) -> None:
     stage = Stage(make_config())
     async with trio.open_nursery() as nursery:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from ..errors import LinkError, LocalProtocolError
+from ..errors import ConfigError, LinkError, LocalProtocolError
 from ..executor.contract import Executor, ExecutorStatistics
 from ..executor.handlers import CombinedExecutor, Handler, HandlerExecutor
 from ..executor.pool import ProcessExecutorConfig, open_process_executor
@@ -63,7 +63,7 @@ class Runner:
         self._shared: Shared | None = None
         self._shutdown = trio.Event()
         self._registered = trio.Event()
-        self._fatal: LinkError | None = None
+        self._fatal: ConfigError | LinkError | None = None
 
     async def run(self, *, task_status: trio.TaskStatus[Runner] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until shut down, idle for too long, or cut off for good.
@@ -73,6 +73,8 @@ class Runner:
 
         Raises:
             LinkError: the connection cannot be had again, because there was only a grant token.
+            ConfigError: the grant token or the `ca_file` cannot be used, or a handler is registered for a
+                task type that is served already.
             LocalProtocolError: this runner has run already.
 
         Cancellation:
@@ -139,8 +141,8 @@ class Runner:
     async def _serve_broker(self, broker: str, shared: Shared, runner_scope: trio.CancelScope) -> None:
         try:
             await keep_connected(broker, shared)
-        except LinkError as exc:
-            self._fatal = exc
+        except (ConfigError, LinkError) as exc:
+            self._fatal = exc  # raised by `run`, where no nursery wraps it in a group
             runner_scope.cancel()
 
     def _on_registered(self) -> None:
@@ -201,7 +203,8 @@ async def serve_runner(
 
     Raises:
         LinkError: the connection cannot be had again, because there was only a grant token.
-        ConfigError: a handler is registered for a task type that is served already.
+        ConfigError: the grant token or the `ca_file` cannot be used, or a handler is registered for a task
+            type that is served already.
 
     Cancellation:
         Stops everything at once; nothing of any task is left.

@@ -81,4 +81,6 @@ def _token_field(answer: Any) -> str:
     token = data.get("token") if isinstance(data, dict) else None
     if not isinstance(token, str) or not token:
         raise ValueError("expected {'data': {'token': …}}")
+    if not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise ValueError("the token has characters that no HTTP header can carry")
     return token
