@@ -32,17 +32,19 @@ class ScriptedNetwork:
     Attributes:
         minted: when each grant token was asked for, and with what.
         dialled: when each link was asked for, its URL and its bearer.
+        delay: seconds that an answer about a token takes.
     """
 
     def __init__(self, *, answer: HttpAnswer | LinkError | None = None) -> None:
         self.minted: list[tuple[float, str, object]] = []
         self.dialled: list[tuple[float, str, str]] = []
         self.answer = answer
+        self.delay = 0.0
         self.refusal: Callable[[int], LinkError | None] = lambda attempt: None
         self.on_link: Callable[[int, RemoteEnd], None] = lambda attempt, remote: None
 
     async def post_json(self, url: str, body: RawJson, *, settings: LinkSettings) -> HttpAnswer:
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.delay)
         self.minted.append((trio.current_time(), url, body.decode()))
         if isinstance(self.answer, LinkError):
             raise self.answer
@@ -147,6 +149,16 @@ async def test_a_good_session_makes_the_next_attempt_come_soon(autojump_clock: M
     assert waits[8] > 1
     assert "cut" in downs(shared)[9].error
     assert waits[9] <= 0.25
+
+
+async def test_a_slow_refusal_is_no_good_session(autojump_clock: MockClock) -> None:
+    network = ScriptedNetwork()
+    network.delay = 6  # longer than a session must last to be a good one
+    network.refusal = lambda attempt: LinkLost("overloaded")
+    shared = make_shared(network)
+    with trio.move_on_after(120):
+        await keep_connected(BROKER, shared)
+    assert max(down.retry_in or 0 for down in downs(shared)) > 1
 
 
 async def test_with_only_a_grant_token_a_lost_connection_is_the_end(autojump_clock: MockClock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import attrs
 import trio
 
 from ..errors import LinkError
@@ -19,6 +20,15 @@ __all__ = ["keep_connected"]
 # A session that lasted this long was a good one: the next attempt after it comes soon. A shorter one counts
 # as one more failure, or two runners with one id would replace each other as fast as they can. Seconds.
 _GOOD_SESSION = 5.0
+
+
+@attrs.frozen
+class _Ended:
+    """How a connection ended, seconds that its session lasted, and how many tasks its end stopped."""
+
+    loss: LinkError
+    lasted: float = 0.0
+    tasks_stopped: int = 0
 
 
 async def keep_connected(broker: str, shared: Shared) -> None:
@@ -37,32 +47,28 @@ async def keep_connected(broker: str, shared: Shared) -> None:
     tokens = TokenSource(shared.config, broker, shared.dialer)
     backoff = Backoff()
     for attempt in itertools.count(1):
-        began = trio.current_time()
-        loss, tasks_stopped = await _one_connection(f"{broker}#{attempt}", broker, tokens, shared)
+        ended = await _one_connection(f"{broker}#{attempt}", broker, tokens, shared)
         if shared.ledger.draining:
             return
-        if trio.current_time() - began >= _GOOD_SESSION:
+        if ended.lasted >= _GOOD_SESSION:
             backoff.reset()
         delay = backoff.next_delay() if tokens.renewable else None
-        shared.observe(events.LinkDown(broker, str(loss), delay, tasks_stopped))
+        shared.observe(events.LinkDown(broker, str(ended.loss), delay, ended.tasks_stopped))
         if delay is None:
-            raise loss
+            raise ended.loss
         await trio.sleep(delay)
 
 
-async def _one_connection(
-    name: str, broker: str, tokens: TokenSource, shared: Shared
-) -> tuple[LinkError, int]:
-    """Make one connection and serve it to its end; return how it ended and how many tasks that stopped."""
+async def _one_connection(name: str, broker: str, tokens: TokenSource, shared: Shared) -> _Ended:
+    """Make one connection and serve it to its end."""
     config = shared.config
     url = broker_endpoint(broker, f"{config.runners_path}/_ws", query={"id": config.runner_id})
-    session: Session | None = None
     try:
         bearer = await tokens.fresh()
         async with shared.dialer.open_link(url, bearer=bearer, settings=config.link) as link:
             shared.observe(events.LinkUp(broker))
             session = Session(name, broker, link, shared)
-            loss: LinkError = await session.run()
+            loss = await session.run()
+            return _Ended(loss, session.statistics().age, session.tasks_stopped)
     except LinkError as exc:
-        loss = exc
-    return loss, session.tasks_stopped if session is not None else 0
+        return _Ended(exc)
