@@ -9,6 +9,7 @@ import pytest
 
 from trio_runner.errors import ConfigError
 from trio_runner.runner.config import RunnerConfig
+from trio_runner.transport.link import LinkSettings
 
 
 def test_the_defaults_are_those_of_the_protocol_document() -> None:
@@ -45,6 +46,10 @@ def test_tokens_do_not_show_in_the_repr() -> None:
         ({"task_timeout": math.nan}, "task_timeout must be more than 0 seconds"),
         ({"grace": -1.0}, "grace must be more than 0 seconds, not -1"),
         ({"settings_timeout": math.inf}, "settings_timeout must be more than 0 seconds"),
+        (
+            {"link": LinkSettings(max_message=4095)},
+            "the largest message must be at least 4096 bytes, not 4095",
+        ),
         ({"idle_timeout": -0.5}, "idle_timeout must be at least 0 seconds, not -0.5"),
     ],
 )

@@ -159,6 +159,38 @@ async def test_the_rest_is_stopped_at_the_end_of_the_grace_and_told(autojump_clo
     assert stage.broker.error_messages() == ["Task was cancelled"]
 
 
+async def test_a_last_result_that_takes_long_to_send_has_the_rest_of_the_grace(
+    autojump_clock: MockClock,
+) -> None:
+    stage = Stage(make_config(grace=10))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await stage.broker.start_task("t")
+        run = await stage.executor.next_run()
+        assert stage.broker.link is not None
+        stage.broker.link.partner.stall()
+        stage.runner.shut_down()
+        run.complete("large")
+        await trio.sleep(9)  # far longer than a close may take
+        stage.broker.link.partner.resume()
+        await stage.broker.hear(m.TaskDone)
+    assert stage.ended_at == 9
+
+
+async def test_a_broker_that_does_not_read_cannot_hold_up_the_end(autojump_clock: MockClock) -> None:
+    config = make_config(grace=10)
+    stage = Stage(config)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await stage.broker.start_task("t")
+        run = await stage.executor.next_run()
+        assert stage.broker.link is not None
+        stage.broker.link.partner.stall()
+        stage.runner.shut_down()
+        run.complete("large")
+    assert stage.ended_at == 10 + config.link.close_timeout
+
+
 async def test_while_it_drains_it_offers_nothing_and_answers_every_accept(autojump_clock: MockClock) -> None:
     stage = Stage(make_config(grace=30))
     async with trio.open_nursery() as nursery:

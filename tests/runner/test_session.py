@@ -106,6 +106,11 @@ class BrokerEnd:
             pass
         return message
 
+    async def expect_call(self) -> m.RpcRequest:
+        call = await self.next_reply()
+        assert isinstance(call, m.RpcRequest), call
+        return call
+
 
 def error_of(message: object) -> dict[str, object]:
     assert isinstance(message, m.TaskErrorReport), message
@@ -336,6 +341,24 @@ async def test_a_result_that_the_connection_cannot_carry_becomes_a_clear_error(
         assert error["message"] == "The result is too large"
         assert "1000" in str(error["description"])
         await broker.start("next")
+
+
+async def test_a_print_that_the_connection_cannot_carry_costs_neither_the_task_nor_the_rest(
+    autojump_clock: MockClock,
+) -> None:
+    stage = Stage(limit=1000)
+    async with stage.session() as broker:
+        await broker.start("t")
+        run = await stage.executor.next_run()
+        run.print("x" * 2000)
+        run.print("short")
+        run.complete(1)
+        [left_out] = (await broker.expect_call()).params.decode()
+        assert "left out" in left_out
+        assert "1000 bytes" in left_out
+        assert (await broker.expect_call()).params.decode() == ["'short'"]
+        assert isinstance(await broker.next_reply(), m.TaskDone)
+    assert stage.observer.of(events.ExecutorTrouble) == []
 
 
 # --- cancellation --------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from ..transport.link import LinkSettings
 
 __all__ = ["RunnerConfig"]
 
+# Bytes. Room for the short errors that take the place of what is too large to be sent.
+_LEAST_MESSAGE = 1000
+
 
 @attrs.frozen(kw_only=True)
 class RunnerConfig:
@@ -32,7 +35,7 @@ class RunnerConfig:
         settings_timeout: seconds an accepted task may wait for its settings before its slot is freed.
         idle_timeout: seconds without a task after which the runner ends; 0: never.
         grace: seconds that running tasks get at shutdown.
-        link: limits of the connections; `LinkSettings.max_message` is the payload limit.
+        link: limits of the connections; `LinkSettings.max_message` is the payload limit, 1 000 bytes or more.
         offers: validity, jitter and latency buffer of offers.
         policy: what the code of Python tasks may import and use.
 
@@ -60,6 +63,11 @@ class RunnerConfig:
         _check_tokens(self)
         if self.max_concurrency < 1:
             raise ConfigError(f"max_concurrency must be at least 1, not {self.max_concurrency}")
+        if self.link.max_message < _LEAST_MESSAGE:
+            raise ConfigError(
+                f"the largest message must be at least {_LEAST_MESSAGE} bytes, not {self.link.max_message}:"
+                " not even an error could be reported"
+            )
         for name in ("task_timeout", "settings_timeout", "grace"):
             _check_seconds(name, getattr(self, name), at_least=None)
         _check_seconds("idle_timeout", self.idle_timeout, at_least=0)

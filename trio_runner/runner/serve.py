@@ -167,7 +167,7 @@ class Runner:
         self.shut_down()
 
     async def _drain(self, shared: Shared) -> None:
-        """Stop offering, wait for the tasks (by the grace at the latest), close the connections."""
+        """Stop offering, wait for the tasks and their replies, by the grace at the latest, and hang up."""
         self._phase = RunnerPhase.DRAINING
         self._ledger.drain()
         self._observer.observe(events.RunnerDraining("", self._ledger.held))
@@ -176,6 +176,10 @@ class Runner:
             session.drain(deadline)
         while self._ledger.held:
             await shared.changed.wait_until(math.inf)
+        with trio.move_on_at(deadline):
+            # Closing leaves little time for what is queued, and the last result may be large.
+            for session in tuple(shared.sessions):
+                await session.flush()
         for session in shared.sessions:
             session.close()
         with trio.move_on_after(self.config.link.close_timeout):

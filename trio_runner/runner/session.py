@@ -17,6 +17,7 @@ from ..executor.contract import ExecutorEvent, Printed
 from ..protocol import messages as m
 from ..protocol.codec import UnknownMessage
 from ..protocol.ids import new_id
+from ..protocol.raw_json import RawJson
 from ..scheduling import observer as events
 from ..scheduling.ledger import Accepted
 from ..scheduling.outcome import Completed, Failed, Outcome, describe, error_kind, reply
@@ -75,6 +76,10 @@ class Session:
                 self._leave()
             nursery.cancel_scope.cancel()
         return loss
+
+    async def flush(self) -> None:
+        """Wait until everything queued so far has been written, or the connection is lost."""
+        await self._link.flush()
 
     def drain(self, deadline: float) -> None:
         """Take part in a shutdown: no more offers, and the running tasks end by `deadline` at the latest.
@@ -232,7 +237,7 @@ class Session:
 
     def _on_executor_event(self, scope: TaskScope, event: ExecutorEvent) -> None:
         if isinstance(event, Printed):
-            self._link.send(m.RpcRequest(new_id(), scope.task_id, "logNodeOutput", event.params))
+            self._send_print(scope, event.params)
             self._shared.observe(events.TaskPrinted(self.broker, scope.task_id, event.text))
             return
         scope.continue_on_fail = event.continue_on_fail
@@ -246,6 +251,14 @@ class Session:
                 event.node_name,
             )
         )
+
+    def _send_print(self, scope: TaskScope, params: RawJson) -> None:
+        """Queue what a task printed; of what the connection cannot carry, only the reason why not."""
+        try:
+            self._link.send(m.RpcRequest(new_id(), scope.task_id, "logNodeOutput", params))
+        except LocalProtocolError as exc:
+            instead = RawJson.of([f"[print() left out: {exc}]"])
+            self._link.send(m.RpcRequest(new_id(), scope.task_id, "logNodeOutput", instead))
 
     def _send_reply(self, scope: TaskScope, outcome: Outcome) -> Outcome:
         """Queue the reply; a result that the connection cannot carry becomes the error that says so."""

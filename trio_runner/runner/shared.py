@@ -32,6 +32,10 @@ class OpenSession(Protocol):
         """Take part in a shutdown: the running tasks end by `deadline` at the latest."""
         ...
 
+    async def flush(self) -> None:
+        """Wait until everything queued so far has been written, or the connection is lost."""
+        ...
+
     def close(self) -> None:
         """Begin to close the connection, after everything that is queued."""
         ...
