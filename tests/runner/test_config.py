@@ -47,8 +47,8 @@ def test_tokens_do_not_show_in_the_repr() -> None:
         ({"grace": -1.0}, "grace must be more than 0 seconds, not -1"),
         ({"settings_timeout": math.inf}, "settings_timeout must be more than 0 seconds"),
         (
-            {"link": LinkSettings(max_message=4095)},
-            "the largest message must be at least 4096 bytes, not 4095",
+            {"link": LinkSettings(max_message=999)},
+            "the largest message must be at least 1000 bytes, not 999",
         ),
         ({"idle_timeout": -0.5}, "idle_timeout must be at least 0 seconds, not -0.5"),
     ],
