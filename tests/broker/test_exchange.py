@@ -8,6 +8,7 @@ import trio.testing
 
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.raw_json import RawJson
+from trio_runner.scheduling.matching.limits import MatchingLimits
 from trio_runner.scheduling.observer import (
     Event,
     MessageIgnored,
@@ -16,8 +17,9 @@ from trio_runner.scheduling.observer import (
     RequestGivenUp,
 )
 from trio_runner.testing import RecordingObserver
+from trio_runner.transport.link import LinkSettings
 
-from .fake_links import open_house
+from .fake_links import House, open_house
 
 DATA = RawJson(b'{"result":1}')
 
@@ -155,3 +157,21 @@ async def test_the_watch_sleeps_until_there_is_something_to_do(
         await trio.testing.wait_all_tasks_blocked()
         statistics = trio.lowlevel.current_statistics()
         assert statistics.seconds_to_next_deadline == pytest.approx(300 - seconds)
+
+
+@pytest.mark.parametrize("who", ["runner", "requester"])
+async def test_a_peer_may_leave_in_the_moment_in_which_a_time_limit_passes(
+    who: str, mock_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:  # a house in which nobody watches the deadlines
+        house = House(nursery, MatchingLimits(execution_timeout=10), LinkSettings(), RecordingObserver())
+        runner, requester = await house.runner(), await house.requester()
+        await house.running(runner, requester)
+        (runner if who == "runner" else requester).link.drop()
+        mock_clock.jump(10)
+        if who == "runner":
+            assert (await requester.next(m.TaskFailure)).error.decode()["kind"] == "timeout"
+        else:
+            await runner.next(m.TaskCancel)
+        assert house.exchange.statistics().tasks == {}
+        nursery.cancel_scope.cancel()

@@ -74,9 +74,10 @@ class Exchange:
     def detach(self, number: int, why: str) -> None:
         """Forget a link that has ended, and let the matchmaker see to what its peer leaves behind."""
         now = trio.current_time()
-        del self._connections[number]
+        # Until then it may be written to: a time limit that passed just now comes before its leaving.
         self._carry_out(self._matchmaker.runner_left(number, why, now))
         self._carry_out(self._matchmaker.requester_left(number, why, now))
+        del self._connections[number]
         self._changed.unpark_all()
 
     # --- what peers say -----------------------------------------------------------------------------
