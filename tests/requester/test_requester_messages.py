@@ -154,6 +154,17 @@ async def test_unknown_messages_are_told_once_and_ignored() -> None:
         ]
 
 
+async def test_a_broker_full_of_unknown_messages_is_told_of_in_bounds() -> None:
+    observer = RecordingObserver()
+    async with fake_broker(observer=observer) as (requester, _):
+        for number in range(1000):
+            requester._link.deliver(f'{{"type": "{number}{"x" * 1000}"}}')  # type: ignore[attr-defined]
+        await wait_all_tasks_blocked()
+    whys = [event.why for event in observer.of(MessageIgnored)]
+    assert len(whys) == 20
+    assert max(map(len, whys)) < 200
+
+
 async def test_malformed_messages_end_the_connection_rather_than_leave_a_task_waiting() -> None:
     async with fake_broker() as (requester, broker), trio.open_nursery() as nursery:
         outcome = beside(nursery, requester.run, "return 1")

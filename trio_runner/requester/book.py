@@ -2,10 +2,10 @@
 
 Theory of operation. A submission is REQUESTED when its request goes out, RUNNING from the broker's
 ``taskready`` (the settings go out at once), and ENDED with a result or an error. A caller that loses interest
-abandons it: a RUNNING one is cancelled at the broker and forgotten; of a REQUESTED one the broker has told no
-task id yet, so only its request id is kept, to cancel the task in the moment it is ready. Messages for
-anything forgotten are late and mean nothing, except that a runner must never wait in vain: a call is always
-answered, and a task nobody knows is cancelled.
+abandons it: it is cancelled at the broker, by its request id as long as there is no task id, and forgotten.
+So nothing that nobody wants waits in the broker's queue or takes a runner's slot. Messages for anything
+forgotten are late and mean nothing, except that a runner must never wait in vain: a call is always answered,
+and a task nobody knows is cancelled.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Book:
 
     def __init__(self) -> None:
         self._requested: dict[str, Submission] = {}
-        self._abandoned: set[str] = set()
+        self._abandoned = 0
         self._running: dict[str, Submission] = {}
 
     @property
@@ -92,8 +92,8 @@ class Book:
 
     @property
     def abandoned(self) -> int:
-        """Requests that will be cancelled as soon as the broker says they are ready."""
-        return len(self._abandoned)
+        """Submissions that were given up before a runner took them."""
+        return self._abandoned
 
     def submit(self, submission: Submission) -> tuple[Reply, ...]:
         """Enter a submission; returns what to send."""
@@ -106,11 +106,12 @@ class Book:
         submission.output.end()
         if phase is Phase.REQUESTED:
             del self._requested[submission.request_id]
-            self._abandoned.add(submission.request_id)
-        elif phase is Phase.RUNNING and submission.task_id is not None:
+            self._abandoned += 1
+            return (m.RequesterTaskCancel(submission.request_id, _NOT_WANTED),)
+        if phase is Phase.RUNNING and submission.task_id is not None:
             del self._running[submission.task_id]
             return (m.RequesterTaskCancel(submission.task_id, _NOT_WANTED),)
-        elif phase is Phase.ENDED:
+        if phase is Phase.ENDED:
             submission.phase = phase
         return ()
 
@@ -145,14 +146,12 @@ class Book:
         submissions = [*self._requested.values(), *self._running.values()]
         self._requested.clear()
         self._running.clear()
-        self._abandoned.clear()
         for submission in submissions:
             submission.end(error)
 
     def _ready(self, message: m.TaskReady) -> tuple[Reply, ...]:
         submission = self._requested.pop(message.request_id, None)
         if submission is None:
-            self._abandoned.discard(message.request_id)
             return (m.RequesterTaskCancel(message.task_id, _NOT_WANTED),)
         submission.phase = Phase.RUNNING
         submission.task_id = message.task_id
@@ -164,7 +163,6 @@ class Book:
         return (m.RequesterTaskSettings(message.task_id, settings),)
 
     def _expired(self, request_id: str, reason: str) -> None:
-        self._abandoned.discard(request_id)
         submission = self._requested.pop(request_id, None)
         if submission is not None:
             submission.end(request_expired(reason, submission.task_type))

@@ -25,6 +25,9 @@ PYTHON = "python"
 
 OnPrint = Callable[[PrintedOutput], None]
 
+# Unknown message types that are told per connection: a broker that finds more is no news.
+_TYPES_TOLD = 20
+
 
 @attrs.frozen
 class RequesterStatistics:
@@ -34,7 +37,7 @@ class RequesterStatistics:
         waiting: tasks that no runner has taken yet.
         running: tasks that a runner works on.
         submitted: tasks requested since the requester was opened.
-        abandoned: tasks given up before a runner took them, which will be cancelled as soon as one does.
+        abandoned: tasks given up since then before a runner took them.
     """
 
     waiting: int
@@ -263,8 +266,9 @@ class Requester:
         except LinkLost as exc:
             self.lose(exc)
 
-    def _ignore(self, kind: str) -> None:
-        if kind not in self._ignored:
+    def _ignore(self, wire_type: str) -> None:
+        kind = wire_type[:100]
+        if kind not in self._ignored and len(self._ignored) < _TYPES_TOLD:
             self._ignored.add(kind)
             self._observer.observe(MessageIgnored(self._link.peer, f"unknown message type {kind!r}"))
 
