@@ -51,13 +51,15 @@ class LinkSettings:
     """Limits of a connection.
 
     Attributes:
-        max_message: largest message in either direction, bytes; a larger one ends the link (close 1009).
+        max_message: largest message in either direction, bytes; a larger one that arrives ends the link
+            (close 1009), a larger one is not sent.
         connect_timeout: seconds for name resolution, TCP, TLS and the WebSocket handshake together.
         close_timeout: seconds to write out what is queued and to shake hands at the end.
-        heartbeat: seconds between pings of ours; a ping unanswered when the next is due ends the link.
+        heartbeat: seconds between pings of ours; a ping unanswered when the next is due ends the link, unless
+            something else has arrived since: a peer in the middle of a large message cannot answer.
             None: never ping.
-        max_queued: bytes that may wait to be written before the peer counts as stuck and the link ends.
-            None: no limit.
+        max_queued: bytes that may wait to be written before the peer counts as stuck and the next `Link.send`
+            ends the link. A single message may be larger. None: no limit.
         ca_file: PEM file with certificates to trust instead of the system's store. None: the system's.
     """
 
@@ -94,6 +96,10 @@ class Link(Protocol[MessageT_co]):
 
         Args:
             message: an instance of a class in `trio_runner.protocol.messages`.
+
+        Raises:
+            LocalProtocolError: the message is larger than `LinkSettings.max_message`. It is not queued and
+                the connection lives on.
         """
         ...
 
