@@ -1,0 +1,24 @@
+"""What counts as growth."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.scenarios.soak import growth
+
+
+def test_growth_before_the_end_of_the_warm_up_does_not_count() -> None:
+    assert growth([10.0, 20.0, 30.0, 40.0, 40.0, 40.0, 40.0, 40.0, 40.0, 40.0]) == 1
+
+
+def test_growth_after_it_does() -> None:
+    assert growth([float(40 + number) for number in range(20)]) > 1.15
+
+
+def test_one_outlier_is_no_growth() -> None:
+    assert growth([40.0] * 12 + [80.0] + [40.0] * 12) == 1
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [1.0]])
+def test_few_or_empty_samples_show_no_growth(values: list[float]) -> None:
+    assert growth(values) == 1
