@@ -69,7 +69,8 @@ class Runner:
         """Serve until shut down, idle for too long, or cut off for good.
 
         Args:
-            task_status: started with the runner itself once a broker has registered it.
+            task_status: started with the runner itself once a broker has registered it; never, if it is
+                shut down before, upon which `trio.Nursery.start` raises RuntimeError.
 
         Raises:
             LinkError: the connection cannot be had again, because there was only a grant token.
