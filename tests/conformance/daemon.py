@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -30,6 +31,7 @@ class Daemon:
         out: the lines of its stdout so far.
         err: the lines of its stderr so far.
         code: its exit code once it has ended.
+        ended: set then.
     """
 
     def __init__(self, process: trio.Process) -> None:
@@ -37,6 +39,7 @@ class Daemon:
         self.out: list[str] = []
         self.err: list[str] = []
         self.code: int | None = None
+        self.ended = trio.Event()
         self._process = process
         self._news = trio.Event()
 
@@ -64,8 +67,8 @@ class Daemon:
     async def exit_code(self, limit: float) -> int:
         """Wait for its end and return the exit code."""
         with trio.move_on_after(limit):
-            while self.code is None:
-                await self._news.wait()
+            await self.ended.wait()
+        if self.code is not None:
             return self.code
         raise AssertionError(f"still running after {limit} s:\n{self.output}")
 
@@ -87,6 +90,7 @@ class Daemon:
         with trio.move_on_after(2):
             await collected.wait()
         self.code = code
+        self.ended.set()
         self._announce()
 
     async def _collect(self, stream: trio.abc.ReceiveStream, lines: list[str]) -> None:
@@ -161,13 +165,23 @@ async def open_runner(broker: FakeBroker | str, **settings: str | None) -> Async
         yield daemon
 
 
-async def _first_session(broker: FakeBroker, daemon: Daemon) -> Session:
-    try:
-        return await broker.registered(START_LIMIT)
-    except AssertionError as error:
-        raise AssertionError(
-            f"{error}\nThe runner (exit code {daemon.code}) wrote:\n{daemon.output}"
-        ) from error
+async def first_session(broker: FakeBroker, daemon: Daemon) -> Session:
+    """Return the first connection of a runner, registered; fail with what the runner wrote if none comes."""
+    arrived: list[Session] = []
+
+    async def await_end(scope: trio.CancelScope) -> None:
+        await daemon.ended.wait()
+        scope.cancel()
+
+    with trio.move_on_after(START_LIMIT):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(await_end, nursery.cancel_scope)
+            arrived.append(await broker.registered(math.inf))
+            nursery.cancel_scope.cancel()
+    if arrived:
+        return arrived[0]
+    how = f"ended with {daemon.code}" if daemon.code is not None else f"was not there after {START_LIMIT} s"
+    raise AssertionError(f"the runner {how}; asked: {broker.asked()}; it wrote:\n{daemon.output}")
 
 
 @asynccontextmanager
@@ -176,7 +190,7 @@ async def open_registered(
 ) -> AsyncIterator[tuple[Daemon, Session]]:
     """Run a runner and register its first connection; at the end none has seen the protocol broken."""
     async with open_runner(broker, **settings) as daemon:
-        yield daemon, await _first_session(broker, daemon)
+        yield daemon, await first_session(broker, daemon)
         for session in broker.sessions:
             assert session.peer.violations == [], session.peer.violations
 

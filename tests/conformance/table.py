@@ -9,19 +9,18 @@ from pathlib import Path
 
 
 def rows(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield section, row and name of each test in a file; both are empty for a test without a row."""
+    """Yield section, row and name for each row of each test; both are empty for a test without a row."""
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            section, row = _row(node)
-            yield section, row, node.name
+            for section, row in list(_rows(node)) or [("", "")]:
+                yield section, row, node.name
 
 
-def _row(node: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, str]:
+def _rows(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, str]]:
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.row":
             section, row = (ast.literal_eval(argument) for argument in decorator.args)
-            return section, row
-    return "", ""
+            yield section, row
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from .daemon import START_LIMIT, Daemon, open_runner
+from .daemon import Daemon, first_session, open_runner
 from .fake_broker import FakeBroker, Session, TaskRun, open_broker
 from .hosting import Hosted, hosted
 
@@ -32,7 +32,7 @@ class Counter:
         """Run something with the runner's connection, and make sure that the runner kept the protocol."""
         with trio.fail_after(limit):
             if self._session is None or self._session.peer.over.is_set():
-                self._session = await self.broker.registered(START_LIMIT)
+                self._session = await first_session(self.broker, self.daemon)
             result = await scenario(self._session)
         assert self._session.peer.violations == [], self._session.peer.violations
         return result

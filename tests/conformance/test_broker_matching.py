@@ -172,20 +172,20 @@ async def test_three_missed_accepts_drop_the_runner(brisk: BrokerProcess, task_t
         assert not requester.peer.over.is_set()
 
 
-@pytest.mark.row("1", "any message from a runner resets the count of missed accepts")
+@pytest.mark.row("1", "any message from a runner resets the count of missed accepts, an unknown one as well")
 async def test_a_message_resets_the_count(brisk: BrokerProcess, task_type: str) -> None:
     async with (
         open_fake_runner(brisk.port, task_type) as runner,
         open_fake_requester(brisk.port) as requester,
     ):
         for _ in range(4):
-            request_id = requester.request(task_type)
-            await runner.asked(runner.offer(task_type))  # the offer is the message that resets the count
-            expired = await requester.peer.next("broker:requestexpired", requestId=request_id)
-            assert expired["reason"] == "timeout"
+            requester.request(task_type)
+            await runner.asked(runner.offer(task_type))
+            await runner.peer.nothing("broker:taskofferaccept", within=0.7)  # the 0.6 s of the accept pass
+            runner.peer.send({"type": "runner:stillhere"})
         assert not runner.peer.over.is_set()
-        request_id = requester.request(task_type)
-        assert await runner.take(task_type) == await requester.ready(request_id)
+        requester.request(task_type)
+        assert await runner.take(task_type)
 
 
 @pytest.mark.row("2", "request 60 s, then broker:requestexpired with reason timeout")

@@ -28,19 +28,18 @@ async def test_mints_a_grant_token_and_brings_it_as_bearer() -> None:
         assert upgrade.bearer == broker.spent[0]
 
 
-@pytest.mark.row("1", "path prefix of the base URI is kept")
-@pytest.mark.parametrize("slash", ["", "/"])
-async def test_keeps_the_path_prefix(slash: str) -> None:
-    async with open_broker("/tenant/seven") as broker, open_runner(broker.url + slash):
-        await broker.registered(START_LIMIT)
-        assert broker.asked_for(AUTH)[0].path == "/tenant/seven/runners/auth"
-        assert broker.asked_for(UPGRADE)[0].path == "/tenant/seven/runners/_ws"
-
-
+@pytest.mark.row("1", "path prefix of the base URI is kept, with a slash at its end or without")
 @pytest.mark.row("1", "ws:// works as base URI like http://")
-async def test_takes_a_websocket_base_uri() -> None:
-    async with open_broker() as broker, open_runner(broker.url.replace("http:", "ws:")):
-        assert (await broker.registered(START_LIMIT)).hit.path == "/runners/_ws"
+async def test_keeps_the_path_prefix() -> None:
+    async with (
+        open_broker("/tenant/seven") as one,
+        open_broker("/tenant/eight") as other,
+        open_runner(f"{one.url},{other.url.replace('http:', 'ws:')}/"),
+    ):
+        for broker in (one, other):
+            await broker.registered(START_LIMIT)
+            assert broker.asked_for(AUTH)[0].path == f"{broker.prefix}/runners/auth"
+            assert broker.asked_for(UPGRADE)[0].path == f"{broker.prefix}/runners/_ws"
 
 
 @pytest.mark.row(
@@ -108,31 +107,17 @@ async def test_reads_tokens_from_files(tmp_path: Path) -> None:
         await session.fence()
 
 
-@pytest.mark.row("2", "broker:inforequest → runner:info with name and types")
-async def test_introduces_itself_each_time_it_is_asked() -> None:
+@pytest.mark.row("2", "broker:inforequest → runner:info with name and types, each time it is asked")
+@pytest.mark.row("2", "broker:runnerregistered: no offer before it, offers at once after it")
+@pytest.mark.row("3", "an accept before it is registered is rejected, not run")
+async def test_introduces_itself_and_offers_nothing_before_it_is_registered() -> None:
     expected = {"type": "runner:info", "name": "Python Task Runner", "types": ["python"]}
     async with open_broker() as broker, open_runner(broker):
         session = await broker.connected(START_LIMIT)
-        assert await session.register() == expected
-        session.peer.send({"type": "broker:inforequest"})
-        assert await session.peer.next("runner:info") == expected
-
-
-@pytest.mark.row("2", "broker:runnerregistered: no offer before it, offers at once after it")
-async def test_offers_nothing_before_it_is_registered() -> None:
-    async with open_broker() as broker, open_runner(broker):
-        session = await broker.connected(START_LIMIT)
-        session.peer.send({"type": "broker:inforequest"})
-        await session.peer.next("runner:info")
+        for _ in range(2):
+            session.peer.send({"type": "broker:inforequest"})
+            assert await session.peer.next("runner:info") == expected
         await session.peer.nothing("runner:taskoffer", within=0.7)
+        assert (await session.accept("never-offered"))["type"] == "runner:taskrejected"
         session.peer.send({"type": "broker:runnerregistered"})
         await session.peer.next("runner:taskoffer", limit=1)
-
-
-@pytest.mark.row("2", "an accept of an unregistered runner's made-up offer is rejected, not run")
-async def test_rejects_an_accept_before_it_is_registered() -> None:
-    async with open_broker() as broker, open_runner(broker):
-        session = await broker.connected(START_LIMIT)
-        session.peer.send({"type": "broker:inforequest"})
-        await session.peer.next("runner:info")
-        assert (await session.accept("never-offered"))["type"] == "runner:taskrejected"
