@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 import trio
@@ -344,6 +347,24 @@ async def test_the_zygote_is_killed_while_idle(executor: Executor, troubles: Tro
         assert await result_of(executor, "import os\nreturn os.getppid()") != zygote
         assert not root.exists()
     assert len(troubles.seen) == 2
+
+
+async def test_a_zygote_is_replaced_even_if_descriptors_are_short_at_that_moment(
+    executor: Executor, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = tempfile.TemporaryFile
+    shortages = [OSError(errno.EMFILE, os.strerror(errno.EMFILE))]
+
+    def short_once(*, dir: str) -> IO[bytes]:  # noqa: A002 - the name is the real one's
+        if shortages:
+            raise shortages.pop()
+        return make(dir=dir)
+
+    zygote = await result_of(executor, "import os\nreturn os.getppid()")
+    monkeypatch.setattr("trio_runner.executor.spawn.tempfile.TemporaryFile", short_once)
+    os.kill(zygote, signal.SIGKILL)
+    assert await result_of(executor, "import os\nreturn os.getppid()") != zygote
+    assert any("Too many open files" in why for why in troubles.seen)
 
 
 async def test_a_zygote_that_hangs_is_replaced(

@@ -38,6 +38,7 @@ class Play:
     zygotes: list[FakeZygote] = attrs.Factory(list)
     failing_starts: int = 0
     stuck: bool = False
+    clearing_up: float = 0
     troubles: list[tuple[float, str]] = attrs.Factory(list)
 
     def observe(self, event: Event) -> None:
@@ -86,8 +87,8 @@ class FakeZygote:
         """End a worker on request."""
         self._bury(worker, -9, "2 of its processes cannot be killed." if self._play.stuck else "")
 
-    async def serve(self) -> None:
-        """Fork what was asked for, until lost."""
+    async def serve(self, on_lost: Callable[[], None]) -> None:
+        """Fork what was asked for, until lost; then take the time of the script to clear up."""
         try:
             async for worker in self._to_fork:
                 channel, stderr = worker.hand_over()
@@ -98,6 +99,9 @@ class FakeZygote:
                     return
         finally:
             self.alive = False
+            on_lost()
+            with trio.CancelScope(shield=True):
+                await trio.sleep(self._play.clearing_up)
             for worker in list(self._far_ends):
                 self._bury(worker, None, "The zygote was lost.")
             with suppress(trio.WouldBlock):
@@ -179,6 +183,19 @@ async def test_a_task_waits_for_the_next_zygote(play: Play, autojump_clock: trio
     ]
     times = [time for time, _ in play.troubles]
     assert all(later - earlier >= 0.06 for earlier, later in pairwise(times))
+
+
+async def test_a_task_sleeps_while_a_lost_zygote_is_cleared_up(
+    play: Play, autojump_clock: trio.testing.MockClock
+) -> None:
+    play.script = ["zygote is lost"]
+    play.clearing_up = 20
+    async with open_process_executor(COLD, observer=play) as executor, trio.open_nursery() as nursery:
+        nursery.start_soon(executor.run, job("return 1"), Events())
+        await trio.testing.wait_all_tasks_blocked()
+        # With a task that spins instead of sleeping, virtual time would never get here.
+        assert await executor.run(job("return True"), Events()) == Completed(RawJson(b"true"))
+        assert trio.current_time() >= 20
 
 
 async def test_a_worker_that_dies_twice_on_a_task_is_the_tasks_fault(

@@ -101,7 +101,7 @@ async def test_a_zygote_holds_its_directory_without_its_runner() -> None:
     assert clear_abandoned() == 0
     os.kill(zygote.pid, signal.SIGKILL)
     with trio.fail_after(30):
-        await zygote.serve()
+        await zygote.serve(lambda: None)
 
 
 @pytest.mark.process

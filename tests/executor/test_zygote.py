@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 
 from trio_runner.errors import ConfigError
 from trio_runner.executor.config import ProcessExecutorConfig
@@ -23,6 +25,10 @@ pytestmark = pytest.mark.process
 
 def ignore(worker: Worker) -> None:
     """Take no note of an end."""
+
+
+def nothing() -> None:
+    """Do nothing about a lost zygote."""
 
 
 def zygote_script(directory: Path, body: str) -> ProcessExecutorConfig:
@@ -60,13 +66,34 @@ async def test_a_zygote_that_hangs_up_but_stays(tmp_path: Path) -> None:
     assert not is_there((tmp_path / "pid").read_text().strip())
 
 
+async def test_after_a_stop_of_this_process_the_zygote_gets_time_to_answer(
+    mock_clock: trio.testing.MockClock,
+) -> None:
+    zygote = await start_zygote(ProcessExecutorConfig(), ignore)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(zygote.serve, nothing)
+        os.kill(zygote.pid, signal.SIGSTOP)
+        worker = zygote.fork()
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(60)  # as if everything had been stopped for a minute
+        await trio.testing.wait_all_tasks_blocked()
+        assert zygote.lost == ""
+        os.kill(zygote.pid, signal.SIGCONT)
+        worker.kill()
+        await worker.ended.wait()
+        assert worker.pid is not None
+        assert zygote.alive
+        worker.release()
+        nursery.cancel_scope.cancel()
+
+
 async def test_its_end_is_known_as_it_was() -> None:
     zygote = await start_zygote(ProcessExecutorConfig(), ignore)
     assert zygote.walls == ("no-new-privileges", "no-core-dumps")
     workers = [zygote.fork() for _ in range(3)]
     with watching(zygote.pid) as (process,):
         os.kill(zygote.pid, signal.SIGKILL)
-        await zygote.serve()
+        await zygote.serve(nothing)
         assert process.is_dead()
     assert zygote.lost == "it was ended by SIGKILL"
     assert not zygote.alive

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -314,3 +315,15 @@ async def test_a_port_in_use() -> None:
 async def test_an_address_on_which_nothing_can_listen(host: str, port: int, why: str) -> None:
     with pytest.raises(ConfigError, match=rf"cannot listen on {host} port {port}: .*{why}"):
         await serve_http(host, port, lambda _: HttpResponse(200))
+
+
+async def test_clients_that_reset_before_they_are_accepted_are_no_trouble() -> None:
+    async with open_site() as site:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", site.port)) as client:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream = await site.call()
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await stream.receive_some()).startswith(b"HTTP/1.1 200")
+        await stream.aclose()
+    assert site.trouble == []

@@ -247,15 +247,19 @@ class _Pool:
                 zygote.approve(digest, None)
             self._zygote_ready.set()
             self._below_target.set()
-            await zygote.serve()
+            await zygote.serve(self._zygote_lost)
             self._zygote = None
-            self._zygote_ready = trio.Event()
             self._observer.observe(
                 ExecutorTrouble(
                     f"the process that forks workers was lost ({zygote.lost}); a new one is started"
                 )
             )
             zygote = await self._start_again()
+
+    def _zygote_lost(self) -> None:
+        """Have everybody who needs a worker wait for the next zygote, from this moment on."""
+        if not self._closed:
+            self._zygote_ready = trio.Event()
 
     async def _start_again(self) -> Zygote:
         while True:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -32,14 +32,18 @@ def make_scratch_root() -> tuple[str, int]:
     Raises:
         ConfigError: there is no place for temporary files.
     """
-    try:
-        path = tempfile.mkdtemp(prefix=_PREFIX)
-    except OSError as exc:
-        raise ConfigError(
-            f"no directory for temporary files: {exc.strerror or exc}; set TMPDIR to one that can be written"
-        ) from exc
-    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    with ExitStack() as undo:
+        try:
+            path = tempfile.mkdtemp(prefix=_PREFIX)
+            undo.callback(os.rmdir, path)
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            undo.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        except OSError as exc:
+            raise ConfigError(
+                f"no directory for temporary files: {exc.strerror or exc}; set TMPDIR to a writable one"
+            ) from exc
+        undo.pop_all()
     return path, lock
 
 

@@ -110,7 +110,8 @@ async def spawn_zygote(python: str) -> ZygoteProcess:
         python: path of the interpreter.
 
     Raises:
-        ConfigError: the interpreter cannot be started, or there is no directory for temporary files.
+        ConfigError: the interpreter cannot be started, there is no directory for temporary files, or the
+            system has no descriptors left.
 
     Cancellation:
         Nothing is left.
@@ -119,10 +120,10 @@ async def spawn_zygote(python: str) -> ZygoteProcess:
         scratch, lock = make_scratch_root()
         undo.callback(os.close, lock)
         undo.callback(os.rmdir, scratch)
-        stderr = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
-        ours, theirs = socket.socketpair()
-        undo.callback(ours.close)
         try:
+            stderr = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
+            ours, theirs = socket.socketpair()
+            undo.callback(ours.close)
             with theirs:
                 process = await _start(python, theirs.fileno(), stderr, scratch)
         except OSError as exc:

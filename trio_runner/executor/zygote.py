@@ -23,6 +23,8 @@ __all__ = ["Zygote", "start_zygote"]
 
 # Seconds for one answer. The zygote itself gives up on stuck processes after two.
 _ANSWER_LIMIT = 10.0
+# Seconds a timer may be late before its verdict is not trusted: this process, not the zygote, was asleep.
+_LATE = 1.0
 # Seconds for killed workers to die when there is no zygote to see to it.
 _DEATH_LIMIT = 5.0
 # Seconds for all clearing up together, whatever the kernel holds back.
@@ -85,8 +87,11 @@ class Zygote:
         why = self.lost or self._spawned.last_line() or "it ended at once, without a word"
         raise ConfigError(f"python: {config.python!r} cannot run tasks: {why}")
 
-    async def serve(self) -> None:
+    async def serve(self, on_lost: Callable[[], None]) -> None:
         """Carry requests and answers until the zygote is gone, then see to it that all its workers are.
+
+        Args:
+            on_lost: called as soon as it is known that the zygote is gone, before the clearing up.
 
         Cancellation:
             Ends the zygote. When `Cancelled` leaves, no process of it is left.
@@ -98,6 +103,8 @@ class Zygote:
                 await self._read()
                 nursery.cancel_scope.cancel()
         finally:
+            self.alive = False
+            on_lost()
             with trio.move_on_after(_CLOSE_LIMIT, shield=True):
                 await self.close()
 
@@ -214,6 +221,9 @@ class Zygote:
                 await self._asked.wait()
             request, due = next(iter(self._due.items()))
             await trio.sleep_until(due)
+            if trio.current_time() - due >= _LATE:
+                # It is this process that was stopped: the answer may be waiting to be read.
+                await trio.sleep(_ANSWER_LIMIT)
             if request in self._due:
                 self.kill(f"it did not answer for {_ANSWER_LIMIT:g} seconds")
                 await trio.sleep_forever()
@@ -227,6 +237,8 @@ class Zygote:
             if not await self._spawned.end():
                 await self._kill_orphans()
             await self._spawned.remove_scratch()
+        except OSError as exc:  # no descriptors left, say: the next zygote must come all the same
+            self.lost = self.lost or f"clearing up after it failed: {exc.strerror or exc}"
         finally:
             self._drop_workers()
             self._spawned.close()

@@ -46,6 +46,9 @@ class HttpConnection:
         stream: the connection; whoever made it closes it.
         route: decides what to answer.
         on_trouble: told about exceptions out of routes and of `Upgrade.serve`, one line each.
+
+    Raises:
+        trio.BrokenResourceError: the client is gone already.
     """
 
     def __init__(self, stream: trio.SocketStream, route: Route, on_trouble: Callable[[str], None]) -> None:
@@ -53,7 +56,10 @@ class HttpConnection:
         self._route = route
         self._on_trouble = on_trouble
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD)
-        self._client, self._client_port, *_ = stream.socket.getpeername()
+        try:
+            self._client, self._client_port, *_ = stream.socket.getpeername()
+        except OSError as exc:
+            raise trio.BrokenResourceError("the client has reset the connection") from exc
         self._requests = 0
         self._head_only = False
 
