@@ -362,7 +362,10 @@ async def test_a_zygote_is_replaced_even_if_descriptors_are_short_at_that_moment
 
     zygote = await result_of(executor, "import os\nreturn os.getppid()")
     monkeypatch.setattr("trio_runner.executor.spawn.tempfile.TemporaryFile", short_once)
-    os.kill(zygote, signal.SIGKILL)
+    await settled(executor)
+    with watching(zygote) as (process,):
+        os.kill(zygote, signal.SIGKILL)
+        await process.wait_dead()
     assert await result_of(executor, "import os\nreturn os.getppid()") != zygote
     assert any("Too many open files" in why for why in troubles.seen)
 
