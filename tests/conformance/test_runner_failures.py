@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -223,8 +224,6 @@ def test_a_kill_from_outside_is_told(free: TaskDesk) -> None:
     marker = fresh_id("kill-marker")
 
     async def kill(session: Session) -> str:
-        import os
-
         task_id = await session.start(MARK.format(marker=marker) + "print('up')\n" + LONG)
         await session.printed(task_id, "'up'")
         for pid in marked(marker):

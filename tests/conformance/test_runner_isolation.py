@@ -9,7 +9,7 @@ import trio
 
 from .daemon import open_registered
 from .fake_broker import AUTH_TOKEN, Session, fresh_id, open_broker
-from .processes import MARK, marked
+from .processes import MARK, marked, wait_gone, zombies
 from .task_desk import TaskDesk
 
 # Looks for a text in all that a process tells about itself and the processes above it.
@@ -101,23 +101,68 @@ def test_threads_end_with_their_task(free: TaskDesk, daemonic: bool) -> None:
     assert free.use(run) == ("done", [])
 
 
-@pytest.mark.row(
-    "4", "fresh state: child processes of a task, daemonised ones too, are gone when it has ended"
-)
-@pytest.mark.parametrize("detach", ["", "os.setsid()", "os.setsid()\n    if os.fork(): os._exit(0)"])
-def test_children_end_with_their_task(free: TaskDesk, detach: str) -> None:
+CHILD = """
+import os, time
+if os.fork() == 0:
+    {detach}
+    time.sleep(60)
+    os._exit(0)
+return 'done'
+"""
+DETACH = {
+    "child": "pass",
+    "session": "os.setsid()",
+    "daemon": "os.setsid()\n    if os.fork(): os._exit(0)",
+}
+
+
+@pytest.mark.row("4", "fresh state: child processes of a task, daemonised ones too, do not outlive it")
+@pytest.mark.parametrize("how", DETACH)
+def test_children_end_with_their_task(free: TaskDesk, how: str) -> None:
     marker = fresh_id("child-marker")
-    code = MARK.format(marker=marker) + (
-        "import os, time\n"
-        f"if os.fork() == 0:\n    {detach or 'pass'}\n    time.sleep(60)\n    os._exit(0)\nreturn 'done'"
-    )
 
-    async def run(session: Session) -> tuple[object, list[int]]:
-        result = (await session.run(code)).result
-        await session.fence()
-        return result, marked(marker)
+    async def run(session: Session) -> object:
+        run = await session.run(MARK.format(marker=marker) + CHILD.format(detach=DETACH[how]))
+        await wait_gone(marked(marker), 2)
+        return run.result
 
-    assert free.use(run) == ("done", [])
+    assert free.use(run) == "done"
+    assert marked(marker) == []
+
+
+# Leaves many children behind, so that their end takes a moment.
+CHILDREN = """
+import os, time
+for _ in range(60):
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(60)
+        os._exit(0)
+return 'done'
+"""
+# Returns how many processes hold a marker open, as the task itself sees them.
+COUNT = """
+import os
+count = 0
+for pid in filter(str.isdigit, os.listdir('/proc')):
+    try:
+        count += any({marker!r} in os.readlink(f'/proc/{{pid}}/fd/{{fd}}') for fd in os.listdir(f'/proc/{{pid}}/fd'))
+    except OSError:
+        pass
+return count
+"""
+
+
+@pytest.mark.row("4", "fresh state: the next task of a slot sees no child process of the one before")
+async def test_the_next_task_sees_no_children() -> None:
+    settings = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": "", "MAX_CONCURRENCY": "1"}
+    async with open_broker() as broker, open_registered(broker, **settings) as (_, session):
+        seen = []
+        for _ in range(12):
+            marker = fresh_id("child-marker")
+            await session.run(MARK.format(marker=marker) + CHILDREN)
+            seen.append((await session.run(COUNT.format(marker=marker))).result)
+        assert seen == [0] * 12
 
 
 @pytest.mark.row("4", "a task cannot see another that runs beside it")
@@ -177,12 +222,12 @@ async def test_the_environment_without_the_tokens(tmp_path: Path) -> None:
         assert AUTH_TOKEN not in str(seen)
         assert not {name for name in seen if "TOKEN" in name}
         assert (await session.run(SEARCH.format(text=AUTH_TOKEN, depth=2))).result == []
+        # The search would find it: what is there is found.
+        assert "environ" in (await session.run(SEARCH.format(text="visible", depth=2))).result
 
 
 @pytest.mark.row("4", "no zombies are left after many tasks, however they ended")
 async def test_no_zombies() -> None:
-    from .processes import zombies
-
     settings = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": ""}
     async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
         codes = [
@@ -195,4 +240,5 @@ async def test_no_zombies() -> None:
             with trio.fail_after(10):
                 await session.run(code)
         await session.fence()
+        assert daemon.below()
         assert zombies(daemon.pid) == []

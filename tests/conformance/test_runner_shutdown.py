@@ -81,6 +81,7 @@ async def test_a_long_task_is_ended_at_the_grace(stubborn: str) -> None:
         await session.peer.wait_over(1)
         assert [end["type"] for end in session.peer.seen(*ENDS, taskId=task_id)] in ([], ["runner:taskerror"])
         assert marked(marker) == []
+        assert below
         assert [process for process in below if process.alive()] == []
         assert "Traceback" not in daemon.output
 
