@@ -161,3 +161,28 @@ async def test_a_broker_that_restarts() -> None:
         broker.rude = None
         await (await broker.registered()).fence()
         assert daemon.code is None
+
+
+@pytest.mark.row("2", "broker:drain ends with its connection: the broker that comes back gets offers again")
+async def test_a_drained_broker_comes_back() -> None:
+    async with open_broker() as broker, open_registered(broker) as (daemon, session):
+        await session.fence()
+        session.peer.send({"type": "broker:drain"})
+        await session.peer.ping()
+        session.peer.close(1001)
+        await (await broker.registered()).fence()
+        assert daemon.code is None
+
+
+@pytest.mark.row("4", "every process below the runner is killed: its tasks fail at once, the next ones run")
+async def test_the_death_of_all_its_children() -> None:
+    async with open_broker() as broker, open_registered(broker, **FREE) as (daemon, session):
+        for _ in range(2):
+            task_id = await session.start("import time\nprint('up')\ntime.sleep(60)")
+            await session.printed(task_id, "'up'")
+            for process in daemon.below():
+                process.kill()
+            error = (await session.end(task_id, 5)).error["message"]
+            assert error == "Process was forcefully killed (SIGKILL)"
+            await session.fence()
+        assert "Traceback" not in daemon.output

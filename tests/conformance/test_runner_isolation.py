@@ -146,7 +146,8 @@ import os
 count = 0
 for pid in filter(str.isdigit, os.listdir('/proc')):
     try:
-        count += any({marker!r} in os.readlink(f'/proc/{{pid}}/fd/{{fd}}') for fd in os.listdir(f'/proc/{{pid}}/fd'))
+        files = [os.readlink(f'/proc/{{pid}}/fd/{{fd}}') for fd in os.listdir(f'/proc/{{pid}}/fd')]
+        count += any({marker!r} in name for name in files)
     except OSError:
         pass
 return count
