@@ -122,10 +122,10 @@ Check = Callable[[Modules], list[str]]
 
 
 @functools.cache
-def package() -> Modules:
-    """Read the real package."""
+def package(name_of_it: str = PACKAGE) -> Modules:
+    """Read the real package, or another one beside it."""
     modules: dict[str, Module] = {}
-    for path in sorted((ROOT / PACKAGE).rglob("*.py")):
+    for path in sorted((ROOT / name_of_it).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if is_package else parts)
@@ -421,7 +421,9 @@ def test_the_package_was_found() -> None:
 
 def test_each_test_file_mirrors_a_module() -> None:
     tests = [path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")]
-    assert mirrors(tests, package(), list(TESTS_OF_THE_WHOLE)) == []
+    # The benchmarks stand beside the package; their tests stand among the others as if in a room of it.
+    modules = [*package(), *(f"{PACKAGE}.{name}" for name in package("bench"))]
+    assert mirrors(tests, modules, list(TESTS_OF_THE_WHOLE)) == []
 
 
 def test_tests_are_not_packages() -> None:

@@ -99,6 +99,8 @@ return {
     with one_worker(tmp_path) as (_, worker):
         worker.send(code)
         seen = json.loads(list(worker.frames())[-1][1])
+    # Of the bits, those above 31 are the C library's own signals, ignored or not as it likes.
+    seen["ignored"] = f"{int(seen['ignored'], 16) & 0x7FFFFFFF:08x}"
     assert seen == {
         "leader": True,
         "umask": 0o077,
