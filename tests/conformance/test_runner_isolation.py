@@ -242,4 +242,7 @@ async def test_no_zombies() -> None:
                 await session.run(code)
         await session.fence()
         assert daemon.below()
-        assert zombies(daemon.pid) == []
+        dead = set(zombies(daemon.pid))  # the last ones may be about to be reaped
+        for _ in range(5):
+            await session.fence()
+        assert dead.isdisjoint(zombies(daemon.pid))
