@@ -178,24 +178,22 @@ class _Pool:
         while True:
             if self._closed:
                 raise trio.ClosedResourceError("this executor has been closed")
-            worker = self._take_idle() or self._fork()
-            if worker is not None:
+            if not self._idle:
+                self._idle += self._fork(1)
+            if self._idle:
                 self._below_target.set()
-                return worker
+                return self._idle.popleft()
             await self._wait_until_forking()
 
-    def _take_idle(self) -> Worker | None:
-        return self._idle.popleft() if self._idle else None
-
-    def _fork(self) -> Worker | None:
-        """Ask for a new worker, unless there is no zygote to ask, or the last forks failed just now."""
+    def _fork(self, count: int) -> list[Worker]:
+        """Ask for new workers, unless there is no zygote to ask, or the last forks failed just now."""
         if self._zygote is None or not self._zygote.alive or trio.current_time() < self._not_before:
-            return None
+            return []
         try:
-            return self._zygote.fork()
+            return self._zygote.fork(count)
         except OSError as exc:
             self._pause(f"a worker cannot be made: {exc.strerror or exc}")
-            return None
+            return []
 
     async def _wait_until_forking(self) -> None:
         await self._zygote_ready.wait()
@@ -207,8 +205,10 @@ class _Pool:
             await self._below_target.wait()
             self._below_target = trio.Event()
             await self._wait_until_forking()
-            while len(self._idle) < self._config.warm_workers and (worker := self._fork()) is not None:
-                self._idle.append(worker)
+            while (missing := self._config.warm_workers - len(self._idle)) > 0:
+                if not (workers := self._fork(missing)):
+                    break
+                self._idle += workers
 
     def on_worker_ended(self, worker: Worker) -> None:
         """Take note of a worker's end: nothing to do for one that had a task."""

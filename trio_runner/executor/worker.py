@@ -7,16 +7,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
-__all__ = ["Worker"]
+__all__ = ["Keeper", "Worker"]
 
 # Bytes of what native code wrote to descriptor 2 that a description of a death quotes.
 _STDERR_QUOTED = 4096
 _PIPE_SIZE = 65536
 _PIDFD_SIGNAL_PROCESS_GROUP = 4  # of linux/pidfd.h, from Linux 6.9
+
+
+class Keeper(Protocol):
+    """Who sees to the end of workers: their zygote, as far as they know it."""
+
+    def end(self, worker: Worker) -> None:
+        """Have a worker and all it left behind killed."""
+
+    def retire(self, worker: Worker) -> None:
+        """Have a worker and all it left behind killed, unless it soon ends by itself."""
 
 
 class Worker:
@@ -26,7 +36,7 @@ class Worker:
 
     Args:
         number: unique per zygote.
-        ask_to_end: has the zygote kill the worker and whatever it left behind.
+        keeper: sees to the worker's end.
 
     Attributes:
         number: see Args.
@@ -39,15 +49,12 @@ class Worker:
         epitaph: why it ended, if the runner knows better than the exit code; else empty.
     """
 
-    def __init__(self, number: int, ask_to_end: Callable[[Worker], None]) -> None:
+    def __init__(self, number: int, keeper: Keeper) -> None:
         self.number = number
-        self._ask_to_end = ask_to_end
+        self._keeper = keeper
         self.channel, self._far_channel = socket.socketpair()
         self.channel.setblocking(False)
-        self._stderr, self._far_stderr = os.pipe()
-        # A full pipe drops what native code writes: nobody reads before its end, and it must not block.
-        os.set_blocking(self._stderr, False)
-        os.set_blocking(self._far_stderr, False)
+        self._stderr, self._far_stderr = _pipe()
         self.pid: int | None = None
         self._pidfd: int | None = None
         self._released = False
@@ -90,12 +97,13 @@ class Worker:
         another process.
         """
         self.kill_process()
-        self.retire()
+        if not self.ended.is_set():
+            self._keeper.end(self)
 
     def retire(self) -> None:
-        """End a worker that has done its task, whenever the zygote comes to it."""
+        """Have the worker end that has done its task: most often, it does so without being asked."""
         if not self.ended.is_set():
-            self._ask_to_end(self)
+            self._keeper.retire(self)
 
     def kill_process(self) -> None:
         """Kill the process, and its group where the kernel can, without the zygote."""
@@ -131,3 +139,13 @@ class Worker:
             self.channel.close()
             os.close(self._stderr)
             self._stderr = -1
+
+
+def _pipe() -> tuple[int, int]:
+    """Make a pipe that drops what native code writes when it is full: nobody reads before the writer's end."""
+    if sys.platform == "linux":
+        return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends

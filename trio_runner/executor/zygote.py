@@ -7,6 +7,7 @@ answer in time is killed, and a zygote that is gone, however it went, ends all i
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -25,6 +26,8 @@ __all__ = ["Zygote", "start_zygote"]
 _ANSWER_LIMIT = 10.0
 # Seconds a timer may be late before its verdict is not trusted: this process, not the zygote, was asleep.
 _LATE = 1.0
+# Seconds for a worker that has done its task to end by itself, as it does but for foul play.
+_RETIREMENT = 0.25
 # Seconds for killed workers to die when there is no zygote to see to it.
 _DEATH_LIMIT = 5.0
 # Seconds for all clearing up together, whatever the kernel holds back.
@@ -59,8 +62,10 @@ class Zygote:
         self._next_number = 0
         self._outbox: deque[tuple[bytes, list[int]]] = deque()
         self._stalled = trio.Event()  # the socket is full: the writer is to go on
-        self._due: dict[control.Fork | control.End, float] = {}  # request -> when its answer is; oldest first
+        self._due: dict[Worker, float] = {}  # when the answer about a worker is due; oldest first
+        self._retiring: dict[Worker, float] = {}  # when a worker is to be ended; oldest first
         self._asked = trio.Event()  # the watch has something to watch
+        self._retired = trio.Event()
         self._greeted = trio.Event()
 
     @property
@@ -100,6 +105,7 @@ class Zygote:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
                 nursery.start_soon(self._watch)
+                nursery.start_soon(self._end_retired)
                 await self._read()
                 nursery.cancel_scope.cancel()
         finally:
@@ -110,17 +116,32 @@ class Zygote:
 
     # --- requests ---
 
-    def fork(self) -> Worker:
-        """Ask for a worker. It can be sent its task at once.
+    def fork(self, count: int = 1) -> list[Worker]:
+        """Ask for workers, which are forked together. They can be sent their tasks at once.
+
+        Args:
+            count: how many.
+
+        Returns:
+            At most as many: fewer if there are no descriptors for more.
 
         Raises:
-            OSError: this process has no descriptors left.
+            OSError: this process has no descriptors for even one.
         """
-        self._next_number += 1
-        worker = Worker(self._next_number, self._end)
-        self._workers[worker.number] = worker
-        self._request(control.Fork(worker.number), worker.hand_over())
-        return worker
+        workers: list[Worker] = []
+        try:
+            while len(workers) < min(count, control.BATCH):
+                workers.append(Worker(self._next_number + 1, self))
+                self._next_number += 1
+        except OSError:
+            if not workers:
+                raise
+        self._workers |= {worker.number: worker for worker in workers}
+        for worker in workers:
+            self._expect(worker)
+        descriptors = [descriptor for worker in workers for descriptor in worker.hand_over()]
+        self._post(control.Fork(tuple(worker.number for worker in workers)), descriptors)
+        return workers
 
     def approve(self, digest: str, forget: str | None) -> None:
         """Have later workers know that the analysis of this code found nothing."""
@@ -133,8 +154,17 @@ class Zygote:
 
     # --- the conversation ---
 
-    def _end(self, worker: Worker) -> None:
-        self._request(control.End(worker.number))
+    def end(self, worker: Worker) -> None:
+        """Have a worker and all it left behind killed."""
+        self._retiring.pop(worker, None)
+        self._expect(worker)
+        self._post(control.End(worker.number))
+
+    def retire(self, worker: Worker) -> None:
+        """Have a worker and all it left behind killed, unless it soon ends by itself."""
+        if worker not in self._due:
+            self._retiring.setdefault(worker, trio.current_time() + _RETIREMENT)
+            self._retired.set()
 
     def _post(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
         self._outbox.append((control.encode(message, len(descriptors)), list(descriptors)))
@@ -190,9 +220,12 @@ class Zygote:
             case control.Hello(_, walls):
                 self.walls = tuple(walls)
                 self._greeted.set()
-            case control.Forked(number, pid):
-                self._due.pop(control.Fork(number), None)
-                self._workers[number].be_born(pid, descriptors[0] if descriptors else None)
+            case control.Forked(numbers, pids):
+                pidfds = descriptors or [None] * len(numbers)
+                for number, pid, pidfd in zip(numbers, pids, pidfds, strict=True):
+                    worker = self._workers[number]
+                    self._due.pop(worker, None)
+                    worker.be_born(pid, pidfd)
             case control.ForkFailed(number, why):
                 self._bury(self._workers[number], None, f"The system could not start a process: {why}.")
             case control.Ended(number, status, stuck):
@@ -202,16 +235,15 @@ class Zygote:
                 self._bury(self._workers[number], status, epitaph)
 
     def _bury(self, worker: Worker, exit_code: int | None, epitaph: str = "") -> None:
-        self._due.pop(control.Fork(worker.number), None)
-        self._due.pop(control.End(worker.number), None)
+        self._due.pop(worker, None)
+        self._retiring.pop(worker, None)
         del self._workers[worker.number]
         worker.end(exit_code, epitaph=epitaph)
         self._on_ended(worker)
 
-    def _request(self, request: control.Fork | control.End, descriptors: Sequence[int] = ()) -> None:
-        self._due.setdefault(request, trio.current_time() + _ANSWER_LIMIT)
+    def _expect(self, worker: Worker) -> None:
+        self._due.setdefault(worker, trio.current_time() + _ANSWER_LIMIT)
         self._asked.set()
-        self._post(request, descriptors)
 
     async def _watch(self) -> None:
         """Kill a zygote that leaves a request unanswered: it is stopped, or worse."""
@@ -219,14 +251,25 @@ class Zygote:
             while not self._due:
                 self._asked = trio.Event()
                 await self._asked.wait()
-            request, due = next(iter(self._due.items()))
+            worker, due = next(iter(self._due.items()))
             await trio.sleep_until(due)
             if trio.current_time() - due >= _LATE:
                 # It is this process that was stopped: the answer may be waiting to be read.
                 await trio.sleep(_ANSWER_LIMIT)
-            if request in self._due:
+            if self._due.get(worker) == due:
                 self.kill(f"it did not answer for {_ANSWER_LIMIT:g} seconds")
                 await trio.sleep_forever()
+
+    async def _end_retired(self) -> None:
+        """Have those ended that have done their task and are still there: code that sent a result by itself."""
+        while True:
+            while not self._retiring:
+                self._retired = trio.Event()
+                await self._retired.wait()
+            worker, due = next(iter(self._retiring.items()))
+            await trio.sleep_until(due)
+            if worker in self._retiring:
+                self.end(worker)
 
     # --- the end ---
 

@@ -8,9 +8,9 @@ run time see. `denied_names` documents which names are refused and where.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import sys
+from _blake2 import blake2b  # `hashlib` would bring OpenSSL into every worker
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -35,7 +35,7 @@ Finding = tuple[int, str]
 def digest(code: str, policy: Policy) -> str:
     """Return the name under which a clean analysis of `code` is remembered: it depends on the policy too."""
     rules = [sorted(policy.stdlib_allow), sorted(policy.external_allow), sorted(policy.builtins_deny)]
-    return hashlib.sha256(json.dumps([rules, code]).encode("ascii")).hexdigest()
+    return blake2b(json.dumps([rules, code]).encode("ascii"), digest_size=32).hexdigest()
 
 
 def analyse(tree: ast.Module, policy: Policy) -> list[Finding]:

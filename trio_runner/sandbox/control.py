@@ -1,6 +1,6 @@
 """What the runner and the zygote say to each other over the control socket.
 
-A message is one line of JSON: its name, how many descriptors travel with it, its fields. Descriptors arrive
+A message is one line of JSON: its name, how many descriptors travel with it, its fields in order. Descriptors arrive
 in the order of the messages they belong to, at the latest with the line's end, on any stream socket.
 """
 
@@ -12,8 +12,13 @@ import json
 import socket
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
+    "BATCH",
     "Approve",
     "Configure",
     "ControlDecoder",
@@ -29,6 +34,9 @@ __all__ = [
     "receive",
 ]
 
+BATCH = 16
+"""Workers that one message may ask for: the kernel takes 253 descriptors at once, many systems open 1024."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configure:
@@ -40,9 +48,9 @@ class Configure:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fork:
-    """Runner to zygote: make a worker. With its end of the socket pair and of its stderr pipe."""
+    """Runner to zygote: make workers, at most `BATCH`. With each one's end of its socket pair and stderr pipe."""
 
-    worker: int
+    workers: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,15 +78,18 @@ class Hello:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Forked:
-    """Zygote to runner, answering `Fork`. With a pidfd where the system has them."""
+    """Zygote to runner, answering `Fork`: workers and their process ids.
 
-    worker: int
-    pid: int
+    With a pidfd for each, or, where the system lacks them, with none at all.
+    """
+
+    workers: tuple[int, ...]
+    pids: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ForkFailed:
-    """Zygote to runner, answering `Fork`: the system refused, and why."""
+    """Zygote to runner, answering `Fork` for one of its workers: the system refused, and why."""
 
     worker: int
     why: str
@@ -105,11 +116,14 @@ _CLASSES: dict[str, type[Message]] = {
     cls.__name__: cls for cls in (Configure, Fork, End, Approve, Hello, Forked, ForkFailed, Ended)
 }
 
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def encode(message: Message, descriptors: int = 0) -> bytes:
     """Return the line for a message that travels with so many descriptors."""
-    fields = {field.name: getattr(message, field.name) for field in dataclasses.fields(message)}
-    return json.dumps([type(message).__name__, descriptors, fields]).encode() + b"\n"
+    kind = type(message)
+    fields = [getattr(message, name) for name in kind.__slots__]
+    return _to_json([kind.__name__, descriptors, fields]).encode() + b"\n"
 
 
 class ControlDecoder:
@@ -132,11 +146,15 @@ class ControlDecoder:
             del self._buffer[: end + 1]
             try:
                 name, count, fields = json.loads(line)
-                message = _CLASSES[name](**fields)
+                message = _CLASSES[name](*map(_frozen, fields))
                 its_own = [self._descriptors.popleft() for _ in range(count)]
             except (ValueError, KeyError, TypeError, IndexError) as exc:
                 raise ValueError(f"not a control message: {line[:200]!r}") from exc
             yield message, its_own
+
+
+def _frozen(value: object) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 # --- descriptors beside the bytes -------------------------------------------------------------------
@@ -165,6 +183,6 @@ def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
 
 # Bytes to ask the socket for at a time: many messages, each about a hundred bytes.
 _RECEIVE_SIZE = 65536
-# One receive never returns the descriptors of two sends, and no message travels with more than two.
-_ANCILLARY_SIZE = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+# One receive never returns the descriptors of two sends, and no message travels with more than two a worker.
+_ANCILLARY_SIZE = socket.CMSG_SPACE(2 * BATCH * array.array("i").itemsize)
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

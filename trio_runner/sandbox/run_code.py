@@ -15,12 +15,13 @@ class Run:
 
     Attributes:
         settings: what the task is.
+        builtins: the builtins of its code.
     """
 
     def __init__(self, settings: TaskSettings, program: CodeType, builtins: dict[str, object]) -> None:
         self.settings = settings
         self._program = program
-        self._builtins = builtins
+        self.builtins = builtins
         self._index: int | None = None
 
     @property
@@ -34,11 +35,11 @@ class Run:
         """Run the code and return the result of the task; whatever the code raises passes through."""
         if not self.settings.each_item:
             inputs = {"_items": self.settings.items, "_query": self.settings.query}
-            return call_program(self._program, self._builtins, inputs)
+            return call_program(self._program, self.builtins, inputs)
         output: list[object] = []
         for index, item in enumerate(self.settings.items):
             self._index = index
-            value = call_program(self._program, self._builtins, {"_item": item})
+            value = call_program(self._program, self.builtins, {"_item": item})
             if value is not None:
                 output.append(_as_item(value, index))
         self._index = None

@@ -1,12 +1,15 @@
 """One task, from the bytes of its settings to its last frame. This is all that a worker process does.
 
-`perform` changes the process for good (environment, signal mask, ``__main__``) and is called once in it.
-`run_task` is the same without those changes.
+`enter` and `perform` change the process for good (environment, ``__main__``, signal mask); a worker inherits
+what the first did to its parent. `run_task` is the same without those changes. `rehearse` runs a task of our own beforehand, so that the
+one that counts finds everything it needs at hand.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` makes enums of numbers: 60 for each mask, half a millisecond
 import contextlib
+import linecache
 import os
 import signal
 import sys
@@ -21,32 +24,74 @@ from .console import Console
 from .framing import FrameKind
 from .policy import Policy
 from .program import compile_program, parse_code
-from .report import Failure, TaskFailed, failure_of
+from .report import CODE_NAME, Failure, TaskFailed, failure_of
 from .results import encode_result
 from .run_code import Run
 from .task_settings import read_object, read_settings, started_payload
 from .text import type_name
-from .visible_builtins import visible_builtins
+from .visible_builtins import keep_builtins, visible_builtins
 
-__all__ = ["perform", "run_task"]
+__all__ = ["enter", "perform", "rehearse", "reseed", "run_task"]
 
 Send = Callable[[FrameKind, bytes], None]
 Settle = Callable[[], None]
 
-# Bytes set free when the code has failed, so that a task out of memory can still say so.
-_RESERVE = 256 * 1024
+# Set free when the code has failed, so that a task out of memory can still say so. Made before any fork, and
+# never touched: it takes address space but no memory.
+_reserve = [bytes(256 * 1024)]
 # Findings of the analysis that are listed.
 _FINDINGS = 100
 
 # What a crash of native code raises: blocking these would lose the line that `faulthandler` tells.
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
-_INTERRUPTIONS = signal.valid_signals() - _CRASHES
+_INTERRUPTIONS = tuple(int(number) for number in signal.valid_signals() - _CRASHES)
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
+# Takes the way of a usual task, its prints apart, and needs nothing that a policy could deny.
+_REHEARSAL = b"""{"code": "return [{'json': {'item': item['json']}} for item in _items]", "items": [{"json": {}}],
+"nodeMode": "runOnceForAllItems", "continueOnFail": false, "workflowId": "", "nodeName": ""}"""
+
+
+def enter(policy: Policy) -> None:
+    """Leave nothing of what this process is for the code to see, here or in a fork of it.
+
+    Args:
+        policy: whose environment the code is to see.
+    """
+    os.environ.clear()
+    with contextlib.suppress(KeyError, AttributeError):
+        sys.modules["posix"].environ.clear()  # the copy made when the first process started
+    os.environ.update(policy.environment)
+    time.tzset()
+    sys.modules["__main__"] = ModuleType("__main__")
+    sys.argv = [""]
+
+def reseed() -> None:
+    """Have this process draw random numbers of its own; `random` sees to itself."""
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        numpy_random.seed()
+
+
+def rehearse(policy: Policy) -> None:
+    """Run a task of our own, and leave nothing of it but warm caches.
+
+    A forked process pays for every page of memory it touches first; after a rehearsal it has paid.
+
+    Args:
+        policy: what the rehearsed code may do.
+    """
+    mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
+    process = os.getpid()
+    run = _run([_REHEARSAL], policy, _whole(lambda kind, payload: None), (), lambda: _settle(process))
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
+    linecache.cache.pop(CODE_NAME, None)
+    if run is not None:
+        keep_builtins(run.builtins)
+
 
 def perform(settings: bytes, policy: Policy, send: Send, *, approved: Container[str] = ()) -> None:
-    """Run one task in this process to its end, and send its frames.
+    """Run one task in this process, which has been entered, to its end, and send its frames.
 
     Args:
         settings: the task's settings, JSON exactly as the broker sent them.
@@ -57,9 +102,9 @@ def perform(settings: bytes, policy: Policy, send: Send, *, approved: Container[
     Raises:
         OSError: `send` failed. Nothing is raised for what the task does, be it `SystemExit`.
     """
-    _enter(policy)
-    process = os.getpid()
-    run_task(settings, policy, _whole(send), approved=approved, settle=lambda: _settle(process))
+    process, held = os.getpid(), [settings]
+    del settings
+    _run(held, policy, _whole(send), approved, lambda: _settle(process))
 
 
 def run_task(
@@ -79,7 +124,16 @@ def run_task(
         approved: see `perform`.
         settle: called when the person's code has returned or raised, before anything is made of it.
     """
-    console = Console(send)
+    held = [settings]
+    del settings
+    _run(held, policy, send, approved, settle)
+
+
+def _run(
+    settings: list[bytes], policy: Policy, send: Send, approved: Container[str], settle: Settle
+) -> Run | None:
+    """Take the settings out of their list, so that nothing keeps their bytes while the code works on the items."""
+    console, run = Console(send), None
     with console.installed():
         try:
             run = _prepare(settings, policy, send, console, approved)
@@ -88,11 +142,14 @@ def run_task(
             kind, payload = FrameKind.FAILED, failed.failure.to_json()
         console.close()
     send(kind, payload)
+    return run
 
 
-def _prepare(data: bytes, policy: Policy, send: Send, console: Console, approved: Container[str]) -> Run:
+def _prepare(
+    data: list[bytes], policy: Policy, send: Send, console: Console, approved: Container[str]
+) -> Run:
     """Do everything that comes before the person's code runs."""
-    fields = read_object(data)
+    fields = read_object(data.pop())
     send(FrameKind.STARTED, started_payload(fields))
     settings = read_settings(fields)
     tree = parse_code(settings.code)
@@ -120,14 +177,13 @@ class _Fence:
 
 
 def _result(run: Run, policy: Policy, console: Console, settle: Settle) -> bytes:
-    reserve = bytearray(_RESERVE)
     with _Fence() as fence:
         try:
             value = run.result()
         finally:
             settle()
         return encode_result(value, policy.max_result)
-    del reserve
+    _reserve.clear()
     raise TaskFailed(_failure(fence.error, run, policy, console))
 
 
@@ -158,24 +214,11 @@ def _refused(findings: list[Finding]) -> Failure:
     )
 
 
-def _enter(policy: Policy) -> None:
-    """Leave nothing of the process this one was forked from for the code to see."""
-    os.environ.clear()
-    with contextlib.suppress(KeyError, AttributeError):
-        sys.modules["posix"].environ.clear()  # the copy made when the first process started
-    os.environ.update(policy.environment)
-    time.tzset()
-    sys.modules["__main__"] = ModuleType("__main__")
-    sys.argv = [""]
-    if (numpy_random := sys.modules.get("numpy.random")) is not None:
-        numpy_random.seed()  # else all forks of one parent draw the same numbers; `random` sees to itself
-
-
 def _settle(process: int) -> None:
     """Make sure that nothing the code left behind interrupts the report of its end."""
     if os.getpid() != process:
         _end_fork()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPTIONS)
     sys.settrace(None)
     sys.setprofile(None)
     sys.setrecursionlimit(_RECURSION_LIMIT)
@@ -196,10 +239,10 @@ def _whole(send: Send) -> Send:
     """Keep signal handlers, which may raise, from interrupting `send` in the middle of a frame."""
 
     def send_whole(kind: FrameKind, payload: bytes) -> None:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTIONS)
+        before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _INTERRUPTIONS)
         try:
             send(kind, payload)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
 
     return send_whole

@@ -1,27 +1,32 @@
 """One worker: a forked copy of the zygote that runs one task and ends.
 
 It is forked ahead of need. Before it reads its task it has cut every tie to the zygote, to the other workers
-and to the runner but one: the socket on which the task arrives and its frames leave.
+and to the runner but one: the socket on which the task arrives and its frames leave. What takes time is done
+while it waits: it has become what the task will see, and has rehearsed.
 """
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` itself, without turning numbers into enums
 import dataclasses
 import faulthandler
 import gc
 import os
-import signal
+import select
 import socket
 import tempfile
 import traceback
 from collections.abc import Callable, Container
-from typing import NoReturn
+from typing import TYPE_CHECKING
 
 from . import linux
 from .framing import HEADER, FrameKind, pack_header, unpack_header
 from .policy import Policy
-from .task import perform
+from .task import perform, rehearse, reseed
 from .walls import raise_walls
+
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 __all__ = ["WorkerPlan", "run_worker"]
 
@@ -37,8 +42,8 @@ class WorkerPlan:
     Attributes:
         channel: descriptor of the worker's end of the socket pair.
         stderr: descriptor of the write end of the pipe that keeps what native code writes to descriptor 2.
-        scratch: path of the directory to make for the task: its working directory, and its place for
-            temporary files.
+        scratch: path of the empty directory for the task: its working directory, and its place for temporary
+            files.
         policy: what the code may do.
         approved: digests of code whose analysis is known to be clean.
         zygote: process id of the zygote.
@@ -59,6 +64,8 @@ def run_worker(plan: WorkerPlan) -> NoReturn:
         _settle(plan)
         _serve(plan)
         code = 0
+    except EOFError:
+        code = 0  # nobody needs this worker any more
     except Exception:
         os.write(_STDERR, traceback.format_exc().encode("utf-8", "replace"))
     finally:
@@ -71,24 +78,23 @@ def run_worker(plan: WorkerPlan) -> NoReturn:
 def _settle(plan: WorkerPlan) -> None:
     """Cut the ties, take the scratch directory, raise the walls."""
     os.setsid()
+    _reset_signals()
     linux.become_subreaper()  # daemons that the code makes stay below the worker while it lives
     linux.die_with_parent(plan.zygote)
-    _reset_signals()
     _keep_descriptors(plan.channel, plan.stderr)
     faulthandler.enable(_STDERR)  # a crash of native code names the line
     os.umask(0o077)
-    os.mkdir(plan.scratch, 0o700)
-    os.chdir(plan.scratch)
-    tempfile.tempdir = plan.scratch
+    _direct_files(plan.scratch)
     gc.enable()
+    reseed()
     raise_walls()
 
 
 def _reset_signals() -> None:
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Undo what the zygote did: it has one handler, and blocks what it does not want to see."""
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def _keep_descriptors(channel: int, stderr: int) -> None:
@@ -99,23 +105,26 @@ def _keep_descriptors(channel: int, stderr: int) -> None:
     linux.close_descriptors_above(_SOCKET)
 
 
-def _policy(plan: WorkerPlan) -> Policy:
-    """The policy, with an environment, if there is any, that sends files to the scratch directory."""
-    if not plan.policy.environment:
-        return plan.policy  # the person's code sees no environment at all
-    places = (("HOME", plan.scratch), ("TMPDIR", plan.scratch))
-    return dataclasses.replace(plan.policy, environment=(*plan.policy.environment, *places))
+def _direct_files(scratch: str) -> None:
+    """Send files to the scratch directory. An environment that is empty stays so: the code is to see none."""
+    os.chdir(scratch)
+    tempfile.tempdir = scratch
+    if os.environ:
+        os.environ |= {"HOME": scratch, "TMPDIR": scratch}
 
 
 # --- the task ---------------------------------------------------------------------------------------
 
 
 def _serve(plan: WorkerPlan) -> None:
-    """Wait for the one task, perform it, send its frames. Ends at once if the runner hangs up instead."""
-    channel = socket.socket(fileno=_SOCKET)
-    settings = _receive_task(channel)
-    if settings is None:
-        return
+    """Wait for the one task, perform it, send its frames.
+
+    Raises:
+        EOFError: the runner has hung up instead.
+    """
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, _SOCKET)
+    if not select.select([channel], [], [], 0)[0]:  # else the task is here already: it comes first
+        rehearse(plan.policy)
 
     def send(kind: FrameKind, payload: bytes) -> None:
         header = pack_header(kind, len(payload))
@@ -125,17 +134,28 @@ def _serve(plan: WorkerPlan) -> None:
             channel.sendall(header)
             channel.sendall(payload)
 
-    perform(settings, _policy(plan), send, approved=_Approved(plan.approved, send))
+    perform(_receive_task(channel), plan.policy, send, approved=_Approved(plan.approved, send))
 
 
-def _receive_task(channel: socket.socket) -> bytes | None:
-    with channel.makefile("rb") as stream:
-        header = stream.read(HEADER.size)
-        if len(header) < HEADER.size:
-            return None
-        _, length = unpack_header(header)
-        settings = stream.read(length)  # reads into the one object it returns: no second copy of 500 MB
-    return settings if len(settings) == length else None
+def _receive_task(channel: socket.socket) -> bytes:
+    """Receive the settings of the task.
+
+    Raises:
+        EOFError: the runner has hung up.
+    """
+    _, length = unpack_header(_receive(channel, HEADER.size))
+    return _receive(channel, length)
+
+
+def _receive(channel: socket.socket, size: int) -> bytes:
+    """Receive so many bytes, into one object: there is no second copy of 500 MB."""
+    data = channel.recv(size, socket.MSG_WAITALL)
+    while len(data) < size:  # it was stopped and continued meanwhile, or hung up on
+        more = channel.recv(size - len(data), socket.MSG_WAITALL)
+        if not more:
+            raise EOFError
+        data += more
+    return data
 
 
 class _Approved(Container[str]):

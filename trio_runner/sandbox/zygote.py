@@ -8,6 +8,10 @@ every child that is neither a worker nor the janitor is a stray, and dies by SIG
 children become the next strays, until none is left. Only then the worker counts as ended. A process that
 the kernel holds back even from SIGKILL is waited for a limited time and reported.
 
+Forking is what it is for, so all that makes a fork dear is kept away: it loads little, it has rehearsed a task
+so that its workers find everything warm, and it forks several at a time where it can, since the first thing
+it writes to after each fork are pages that it shares with its child and has to copy.
+
 A worker's process group is killed while its dead leader is still unreaped, so the number cannot have been
 given to anybody else. The end of the control socket, which comes even if the runner is killed, ends the
 zygote and everything below it.
@@ -18,8 +22,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import math
 import os
-import selectors
+import select
 import signal
 import socket
 import time
@@ -27,7 +32,8 @@ from collections.abc import Callable, Container, Iterator, Sequence
 
 from . import control, linux
 from .policy import Policy
-from .scratch import remove_tree
+from .scratch import ScratchDirectories, remove_tree
+from .task import enter, rehearse
 from .walls import raise_shared_walls
 from .worker import WorkerPlan, run_worker
 
@@ -37,6 +43,8 @@ __all__ = ["main"]
 _STUCK_AFTER = 2.0
 # Seconds for everything to die once the runner is gone.
 _LAST_WAIT = 3.0
+# Until Python has specialised the code that every task runs through: its notes go into pages that are shared.
+_REHEARSALS = 10
 
 
 def main(control_descriptor: int) -> None:
@@ -47,13 +55,11 @@ def main(control_descriptor: int) -> None:
     """
     channel = socket.socket(fileno=control_descriptor)
     channel.set_inheritable(False)
-    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # A service manager may signal the whole group at shutdown: the end of the control socket decides.
-        signal.signal(ignored, signal.SIG_IGN)
+    # A service manager may signal the whole group at shutdown: the end of the control socket decides.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
     linux.become_subreaper()
     walls = raise_shared_walls()
     gc.disable()
-    gc.freeze()  # the workers share these pages; a collection would copy them all
     Zygote(channel, walls).serve()
 
 
@@ -69,9 +75,9 @@ class Zygote:
         self._channel = channel
         self._walls = walls
         self._decoder = control.ControlDecoder()
-        self._selector = selectors.DefaultSelector()
+        self._unsent = b""
         self._policy = Policy()
-        self._scratch = ""
+        self._scratch = ScratchDirectories("")
         self._approved: dict[str, None] = {}
         self._workers: dict[int, int] = {}  # number -> process id, until reported as ended
         self._numbers: dict[int, int] = {}  # process id -> number, until reaped or given up
@@ -79,30 +85,34 @@ class Zygote:
         self._ending: dict[int, float] = {}  # number -> when to report it even if something is stuck
         self._stuck: set[int] = set()  # process ids that nobody waits for any more
         self._janitor: int | None = None
-        self._litter: list[str] = []  # scratch directories for the next janitor
         self._open = True
 
     def serve(self) -> None:
         """Do what is asked until the runner hangs up; then end everything."""
-        wakeups, wakeup = socket.socketpair()
+        wakeups, wakeup = os.pipe()
         for end in (wakeups, wakeup):
-            end.setblocking(False)
-        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler there is no wakeup
-        self._selector.register(wakeups, selectors.EVENT_READ, lambda: wakeups.recv(4096))
-        self._selector.register(self._channel, selectors.EVENT_READ, self._receive)
+        poll = select.poll()
+        poll.register(wakeups, select.POLLIN)
+        poll.register(self._channel, select.POLLIN)
         while self._open:
-            self._step(min(self._ending.values(), default=None))
-        self._selector.unregister(self._channel)
-        self._end_everything()
+            self._step(poll, wakeups, min(self._ending.values(), default=None))
+        poll.unregister(self._channel)
+        self._end_everything(poll, wakeups)
 
-    def _step(self, due: float | None) -> None:
+    def _step(self, poll: select.poll, wakeups: int, due: float | None) -> None:
         """Wait for something to do, at most until `due`, and do it."""
         timeout = None if due is None else max(0.0, due - time.monotonic())
-        for key, _ in self._selector.select(timeout):
-            key.data()
+        for descriptor, _ in poll.poll(None if timeout is None else math.ceil(timeout * 1000)):
+            if descriptor == wakeups:
+                os.read(wakeups, 4096)
+            else:
+                self._receive()
         if self._reap() or self._ending:
             self._report_ended(self._kill_strays())
+        self._flush()
 
     # --- what the runner asks ---
 
@@ -118,8 +128,8 @@ class Zygote:
 
     def _handle(self, message: control.Message, descriptors: list[int]) -> None:
         match message:
-            case control.Fork(worker):
-                self._fork(worker, descriptors)
+            case control.Fork(workers):
+                self._fork(workers, descriptors)
             case control.End(worker):
                 self._end(worker)
             case control.Approve(digest, forget):
@@ -127,48 +137,73 @@ class Zygote:
                     self._approved.pop(forget, None)
                 self._approved[digest] = None
             case control.Configure(policy, scratch):
-                self._policy, self._scratch = Policy.from_json(policy), scratch
+                self._policy, self._scratch = Policy.from_json(policy), ScratchDirectories(scratch)
                 _lock(scratch)
+                self._get_ready()
                 self._send(control.Hello(os.getpid(), self._walls))
 
+    def _get_ready(self) -> None:
+        """Do once, before any fork, what every worker would do first."""
+        enter(self._policy)
+        for _ in range(_REHEARSALS):
+            rehearse(self._policy)
+        gc.collect()
+        gc.freeze()  # the workers share these pages; a collection would copy them all
+
     def _send(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
+        """Write to the runner with the next `_flush`; at once if descriptors travel with it."""
+        self._unsent += control.encode(message, len(descriptors))
+        if descriptors:
+            self._flush(descriptors)
+
+    def _flush(self, descriptors: Sequence[int] = ()) -> None:
         """Write to the runner, which always reads. A runner that is gone shows as the end of the socket."""
-        data = control.encode(message, len(descriptors))
+        if not self._unsent:
+            return
+        data, self._unsent = self._unsent, b""
         try:
             sent = self._channel.sendmsg([data], control.ancillary(descriptors))
-            self._channel.sendall(data[sent:])
+            if sent < len(data):
+                self._channel.sendall(data[sent:])
         except OSError:
             self._open = False
 
     # --- the life of a worker ---
 
-    def _fork(self, number: int, descriptors: list[int]) -> None:
-        channel, stderr = descriptors
+    def _fork(self, numbers: Sequence[int], descriptors: list[int]) -> None:
+        born: dict[int, int] = {}
+        for number, channel, stderr in zip(numbers, descriptors[::2], descriptors[1::2], strict=True):
+            try:
+                born[number] = self._fork_one(number, channel, stderr)
+            except OSError as exc:
+                self._clear_scratch(number)
+                self._send(control.ForkFailed(number, str(exc)))
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if born:
+            self._introduce(born)
+
+    def _fork_one(self, number: int, channel: int, stderr: int) -> int:
         plan = WorkerPlan(
             channel=channel,
             stderr=stderr,
-            scratch=self._scratch_of(number),
+            scratch=self._scratch.take(number),
             policy=self._policy,
             approved=self._approved,
             zygote=os.getpid(),
         )
-        try:
-            pid = os.fork()
-            if pid == 0:
-                run_worker(plan)
-        except OSError as exc:
-            self._send(control.ForkFailed(number, str(exc)))
-        else:
-            self._introduce(number, pid)
-        os.close(channel)
-        os.close(stderr)
+        pid = os.fork()
+        if pid == 0:
+            run_worker(plan)
+        return pid
 
-    def _introduce(self, number: int, pid: int) -> None:
-        self._workers[number] = pid
-        self._numbers[pid] = number
-        pidfd = linux.open_pidfd(pid)
-        self._send(control.Forked(number, pid), [] if pidfd is None else [pidfd])
-        if pidfd is not None:
+    def _introduce(self, born: dict[int, int]) -> None:
+        self._workers |= born
+        self._numbers |= {pid: number for number, pid in born.items()}
+        pidfds = [pidfd for pid in born.values() if (pidfd := linux.open_pidfd(pid)) is not None]
+        forked = control.Forked(tuple(born), tuple(born.values()))
+        self._send(forked, pidfds if len(pidfds) == len(born) else [])
+        for pidfd in pidfds:
             os.close(pidfd)
 
     def _end(self, number: int) -> None:
@@ -217,26 +252,18 @@ class Zygote:
 
     def _forget(self, number: int, *, stuck: int) -> None:
         del self._ending[number], self._workers[number]
-        self._clear_scratch(self._scratch_of(number))
+        self._clear_scratch(number)
         self._send(control.Ended(number, self._status.pop(number, -signal.SIGKILL), stuck))
 
     # --- scratch directories ---
 
-    def _scratch_of(self, number: int) -> str:
-        return os.path.join(self._scratch, str(number))
-
-    def _clear_scratch(self, directory: str) -> None:
-        try:
-            os.rmdir(directory)  # the usual case: nothing was written
-        except FileNotFoundError:
-            pass
-        except OSError:
-            self._litter.append(directory)
-            self._send_janitor()
+    def _clear_scratch(self, number: int) -> None:
+        self._scratch.give_back(number)
+        self._send_janitor()
 
     def _send_janitor(self) -> None:
         """Have a child of its own remove what was left, however much it is, unless one is at work already."""
-        if self._janitor is not None or not self._litter or not self._open:
+        if self._janitor is not None or not self._scratch.litter or not self._open:
             return
         zygote = os.getpid()
         try:
@@ -244,25 +271,25 @@ class Zygote:
         except OSError:
             return  # the next scratch directory brings the next attempt
         if self._janitor == 0:
-            _clean(self._litter, zygote)
-        self._litter = []
+            _clean(self._scratch.litter, zygote)
+        self._scratch.litter = []
 
     # --- the end ---
 
-    def _end_everything(self) -> None:
+    def _end_everything(self, poll: select.poll, wakeups: int) -> None:
         for number in list(self._workers):
             self._end(number)
         if self._janitor is not None:
             _kill(os.kill, self._janitor)
         due = time.monotonic() + _LAST_WAIT
-        self._litter = []
+        self._scratch.litter = []
         while linux.children() - self._stuck or self._numbers:
             if time.monotonic() >= due:
                 break
-            self._step(due)
+            self._step(poll, wakeups, due)
         self._channel.close()  # tells a runner that still listens: all are dead
-        if self._scratch:
-            remove_tree(self._scratch)
+        if self._scratch.root:
+            remove_tree(self._scratch.root)
 
 
 def _dead(workers: Container[int]) -> Iterator[tuple[int, int]]:
