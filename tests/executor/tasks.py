@@ -17,6 +17,7 @@ import trio.testing
 
 from trio_runner.executor.contract import Executor, ExecutorEvent, Job, Printed, Started
 from trio_runner.executor.pool import ProcessExecutorConfig
+from trio_runner.executor.worker import Worker
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.sandbox.policy import Policy
 from trio_runner.scheduling.outcome import Completed
@@ -101,6 +102,21 @@ async def settled(executor: Any) -> None:
         await trio.testing.wait_all_tasks_blocked(0.01)  # the answers to what was asked meanwhile
         if not workers and executor.statistics().idle_workers == executor._config.warm_workers:
             return
+
+
+class Keeper:
+    """Stands in for the zygote of a worker, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Worker]] = []
+
+    def end(self, worker: Worker) -> None:
+        """Remember it."""
+        self.asked.append(("end", worker))
+
+    def retire(self, worker: Worker) -> None:
+        """Remember it."""
+        self.asked.append(("retire", worker))
 
 
 class Watched:

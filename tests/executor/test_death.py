@@ -14,11 +14,13 @@ from trio_runner.executor.death import describe_death
 from trio_runner.executor.worker import Worker
 from trio_runner.scheduling.outcome import WorkerDied
 
+from .tasks import Keeper
+
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
     """A worker whose end of things the test holds."""
-    made = Worker(1, lambda _: None)
+    made = Worker(1, Keeper())
     yield made
     made.end(0) if not made.ended.is_set() else None
     made.release()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from .tasks import (
     settled,
     state_of,
     wait_removed,
+    watching,
 )
 
 pytestmark = pytest.mark.process
@@ -231,8 +233,8 @@ return [os.getppid(), [name for name in sys.modules if name.split('.')[0] in our
     assert modules == []
     assert "Threads:\t1\n" in await trio.Path(f"/proc/{zygote}/status").read_text()
     await settled(executor)
-    # Standard streams, control socket, selector, the two ends of the wakeup pair, the lock on the directory.
-    assert open_descriptors(zygote) == 8
+    # Standard streams, control socket, the two ends of the wakeup pipe, the lock on the directory.
+    assert open_descriptors(zygote) == 7
 
 
 # --- what code can do to the connection -------------------------------------------------------------
@@ -281,10 +283,14 @@ async def test_half_a_frame_that_never_ends_can_be_cancelled(executor: Executor)
 
 async def test_a_forged_result_is_the_tasks_own_business(executor: Executor) -> None:
     code = (
-        GARBAGE.format(data=r"b'\x05' + bytes(7) + b'\x01' + b'7' + b'\x05garbage'")
+        "import os\nprint(os.getpid())\n"
+        + GARBAGE.format(data=r"b'\x05' + bytes(7) + b'\x01' + b'7' + b'\x05garbage'")
         + "import time\ntime.sleep(1000)"
     )
-    assert await executor.run(job(code), Events()) == Completed(RawJson(b"7"))
+    events = Events()
+    assert await executor.run(job(code), events) == Completed(RawJson(b"7"))
+    with suppress(ProcessLookupError), watching(events.printed[0]) as (worker,):
+        await worker.wait_dead()  # it does not end by itself, and is not waited for
 
 
 async def test_closing_the_connection_ends_the_task(executor: Executor) -> None:

@@ -63,25 +63,32 @@ class FakeZygote:
         self.alive = True
         self.lost = "it was told to"
         self.approved: list[tuple[str, str | None]] = []
+        self.asked_for: list[int] = []
         self._play = play
         self._on_ended = on_ended
         self._asked, self._to_fork = trio.open_memory_channel[Worker](math.inf)
         self._far_ends: dict[Worker, socket.socket] = {}
         self._number = 0
 
-    def fork(self) -> Worker:
+    def fork(self, count: int = 1) -> list[Worker]:
         """Do as the script says, soon."""
+        self.asked_for.append(count)
         if self._play.script[:1] == ["no descriptors"]:
             self._play.script.pop(0)
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        self._number += 1
-        worker = Worker(self._number, self.end)
-        self._asked.send_nowait(worker)
-        return worker
+        workers = [Worker(self._number + place, self) for place in range(1, count + 1)]
+        self._number += count
+        for worker in workers:
+            self._asked.send_nowait(worker)
+        return workers
 
     def approve(self, digest: str, forget: str | None) -> None:
         """Remember it."""
         self.approved.append((digest, forget))
+
+    def retire(self, worker: Worker) -> None:
+        """End a worker that has done its task."""
+        self.end(worker)
 
     def end(self, worker: Worker) -> None:
         """End a worker on request."""

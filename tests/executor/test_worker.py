@@ -8,14 +8,14 @@ import pytest
 
 from trio_runner.executor.worker import Worker
 
-from .tasks import open_descriptors
+from .tasks import Keeper, open_descriptors
 
 
 def test_its_descriptors_are_closed_when_it_has_ended_and_is_released() -> None:
     before = open_descriptors()
     for order in ("end", "release"):
-        asked: list[Worker] = []
-        worker = Worker(1, asked.append)
+        keeper = Keeper()
+        worker = Worker(1, keeper)
         for descriptor in worker.hand_over():
             os.close(descriptor)
         worker.be_born(os.getpid(), os.pidfd_open(os.getpid()))
@@ -25,11 +25,11 @@ def test_its_descriptors_are_closed_when_it_has_ended_and_is_released() -> None:
         assert open_descriptors() == before
         worker.kill()
         worker.retire()
-        assert asked == []
+        assert keeper.asked == []
 
 
 def test_what_it_sent_stays_readable_after_its_end_even_if_its_end_is_held() -> None:
-    worker = Worker(1, lambda _: None)
+    worker = Worker(1, Keeper())
     channel, stderr = worker.hand_over()
     os.write(channel, b"last")
     worker.end(0)
@@ -43,7 +43,7 @@ def test_what_it_sent_stays_readable_after_its_end_even_if_its_end_is_held() -> 
 
 
 def test_native_output_beyond_the_pipe_is_dropped_not_waited_for() -> None:
-    worker = Worker(1, lambda _: None)
+    worker = Worker(1, Keeper())
     channel, stderr = worker.hand_over()
     with pytest.raises(BlockingIOError):
         while True:

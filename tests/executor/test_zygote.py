@@ -73,7 +73,7 @@ async def test_after_a_stop_of_this_process_the_zygote_gets_time_to_answer(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(zygote.serve, nothing)
         os.kill(zygote.pid, signal.SIGSTOP)
-        worker = zygote.fork()
+        (worker,) = zygote.fork()
         await trio.testing.wait_all_tasks_blocked()
         mock_clock.jump(60)  # as if everything had been stopped for a minute
         await trio.testing.wait_all_tasks_blocked()
@@ -87,10 +87,29 @@ async def test_after_a_stop_of_this_process_the_zygote_gets_time_to_answer(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_worker_that_has_done_its_task_may_end_by_itself(mock_clock: trio.testing.MockClock) -> None:
+    zygote = await start_zygote(ProcessExecutorConfig(), ignore)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(zygote.serve, nothing)
+        ending, staying = zygote.fork(2)
+        for worker in (ending, staying):
+            worker.retire()
+        ending.channel.close()  # it ends because its socket does
+        await ending.ended.wait()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert not staying.ended.is_set()
+        mock_clock.jump(0.3)
+        await staying.ended.wait()
+        assert (ending.exit_code, staying.exit_code) == (0, -signal.SIGKILL)
+        for worker in (ending, staying):
+            worker.release()
+        nursery.cancel_scope.cancel()
+
+
 async def test_its_end_is_known_as_it_was() -> None:
     zygote = await start_zygote(ProcessExecutorConfig(), ignore)
     assert zygote.walls == ("no-new-privileges", "no-core-dumps")
-    workers = [zygote.fork() for _ in range(3)]
+    workers = zygote.fork(3)
     with watching(zygote.pid) as (process,):
         os.kill(zygote.pid, signal.SIGKILL)
         await zygote.serve(nothing)

@@ -11,12 +11,12 @@ from trio_runner.sandbox import control
 
 MESSAGES: list[control.Message] = [
     control.Configure('{"text": "two\\nlines é"}', "/scratch"),
-    control.Fork(1),
+    control.Fork((1, 2)),
     control.End(1),
     control.Approve("d" * 64, None),
     control.Approve("d" * 64, forget="e" * 64),
     control.Hello(7, ()),
-    control.Forked(1, 8),
+    control.Forked((1, 2), (8, 9)),
     control.ForkFailed(2, "no\nroom"),
     control.Ended(1, -9, stuck=2),
 ]
@@ -39,7 +39,7 @@ def test_descriptors_stay_with_their_message() -> None:
     with near, far:
         pipes = [os.pipe() for _ in range(3)]
         for number, pipe in enumerate(pipes):
-            near.sendmsg([control.encode(control.Fork(number), 2)], control.ancillary(pipe))
+            near.sendmsg([control.encode(control.Fork((number,)), 2)], control.ancillary(pipe))
             near.sendall(control.encode(control.End(number)))
             for descriptor in pipe:
                 os.close(descriptor)
@@ -52,7 +52,7 @@ def test_descriptors_stay_with_their_message() -> None:
             assert not any(os.get_inheritable(descriptor) for descriptor in descriptors)
             seen += decoder.feed(data, descriptors)
     assert [message for message, _ in seen] == [
-        kind(number) for number in range(3) for kind in (control.Fork, control.End)
+        message for number in range(3) for message in (control.Fork((number,)), control.End(number))
     ]
     for message, descriptors in seen:
         assert len(descriptors) == (2 if isinstance(message, control.Fork) else 0)
@@ -68,9 +68,9 @@ def test_descriptors_stay_with_their_message() -> None:
         b"nonsense\n",
         b"{}\n",
         b'["Fork"]\n',
-        b'["Nope", 0, {}]\n',
-        b'["Fork", 1, {"worker": 1}]\n',
-        b'["Fork", 0, {"x": 1}]\n',
+        b'["Nope", 0, []]\n',
+        b'["Fork", 1, [[1]]]\n',
+        b'["Fork", 0, []]\n',
     ],
 )
 def test_what_is_no_message(line: bytes) -> None:

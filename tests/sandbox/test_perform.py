@@ -22,7 +22,7 @@ pytestmark = pytest.mark.process
 WORKER = """
 import json, os, signal, sys
 from trio_runner.sandbox.policy import Policy
-from trio_runner.sandbox.task import perform
+from trio_runner.sandbox.task import enter, perform, reseed
 
 out = os.fdopen(os.dup(1), 'wb', buffering=0)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -35,7 +35,10 @@ def send(kind, payload):
     out.write(line[5:])
 
 exec(sys.argv[3])
-perform(sys.argv[1].encode(), Policy.from_json(sys.argv[2]), send)
+settings, policy = sys.argv[1].encode(), Policy.from_json(sys.argv[2])
+enter(policy)
+reseed()
+perform(settings, policy, send)
 os._exit(0)
 """
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import builtins
+import linecache
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trio_runner.sandbox import task
 from trio_runner.sandbox.analysis import digest
 from trio_runner.sandbox.framing import FrameKind
 from trio_runner.sandbox.policy import Policy
+from trio_runner.sandbox.report import CODE_NAME
+from trio_runner.sandbox.run_code import Run
+from trio_runner.sandbox.task import rehearse, run_task
 
 from .running import CLASSES, FREE, allowing, run
 
@@ -132,3 +140,54 @@ def test_every_task_starts_and_ends_once(lines: list[str], each: bool) -> None:
     assert frames.kinds[0] is STARTED
     assert frames.kinds[-1] in (RESULT, FAILED)
     assert set(frames.kinds[1:-1]) <= {PRINTED}
+
+
+# --- rehearsals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("policy", [Policy(), FREE, CLASSES, Policy(builtins_deny=frozenset(dir(builtins)))])
+def test_a_rehearsal_succeeds_under_any_policy_and_leaves_nothing(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[FrameKind] = []
+    monkeypatch.setattr(task, "_whole", lambda send: lambda kind, payload: sent.append(kind))
+    linecache.cache.pop(CODE_NAME, None)
+    before = (sys.stdout, sys.stderr, signal.pthread_sigmask(signal.SIG_BLOCK, ()), dict(linecache.cache))
+    builtins_before = dict(vars(builtins))
+    rehearse(policy)
+    assert sent[-1] is RESULT
+    assert before == (
+        sys.stdout,
+        sys.stderr,
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        dict(linecache.cache),
+    )
+    assert vars(builtins) == builtins_before
+
+
+def test_what_a_rehearsal_keeps_is_for_its_own_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    strict, free = Policy(builtins_deny=frozenset({"len"})), Policy()
+    rehearse(strict)
+    assert run("return len([1])", policy=free).result == 1
+    rehearse(strict)
+    frames = run("print('here')\nreturn len([1])", policy=strict)
+    assert frames.prints == [["'here'"]]
+    assert "'len' is denied" in frames.failure["description"]
+    assert capsys.readouterr().out == ""
+
+
+class Tracked(bytes):
+    """Settings that tell when they are gone."""
+
+    gone = False
+
+    def __del__(self) -> None:
+        Tracked.gone = True
+
+
+def test_the_bytes_of_the_settings_are_gone_while_the_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr(Run, "result", lambda self: seen.append(Tracked.gone))
+    settings = [Tracked(b'{"code": "return 1", "nodeMode": "runOnceForAllItems", "items": []}')]
+    run_task(settings.pop(), FREE, lambda kind, payload: None)
+    assert seen == [True]

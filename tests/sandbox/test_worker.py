@@ -42,7 +42,8 @@ def test_a_runner_that_hangs_up_before_the_task_is_whole(sent: bytes) -> None:
     with far:
         near.sendall(sent)
         near.close()
-        assert _receive_task(far) is None
+        with pytest.raises(EOFError):
+            _receive_task(far)
 
 
 def test_a_known_digest_is_said_aloud() -> None:

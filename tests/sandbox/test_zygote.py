@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 
 from trio_runner.sandbox import control, zygote
 from trio_runner.sandbox.framing import FrameKind
+from trio_runner.sandbox.scratch import ScratchDirectories
 from trio_runner.sandbox.zygote import Zygote
 
 from .zygotes import HeldZygote, one_worker
@@ -49,7 +50,7 @@ def is_dead(pidfd: int) -> bool:
 
 def test_it_says_hello(scratch: Path) -> None:
     with HeldZygote(scratch) as held:
-        assert held.hello == control.Hello(held.process.pid, ["no-new-privileges", "no-core-dumps"])  # type: ignore[arg-type]
+        assert held.hello == control.Hello(held.process.pid, ("no-new-privileges", "no-core-dumps"))
 
 
 def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
         assert frames[-1][1] == b"2"
         assert held.ended() == control.Ended(worker.number, 0)
         assert is_dead(worker.pidfd)
-        assert list(scratch.iterdir()) == []
+        assert [list(directory.iterdir()) for directory in scratch.iterdir()] == [[]]
 
 
 def test_an_idle_worker_is_ended(scratch: Path) -> None:
@@ -146,38 +147,42 @@ def test_signals_to_the_whole_group_do_not_end_it(scratch: Path, number: int) ->
         assert held.ended().status == 0
 
 
-def test_a_worker_without_a_place_says_why(tmp_path: Path) -> None:
-    with one_worker(tmp_path / "missing") as (held, worker):
-        assert held.ended() == control.Ended(worker.number, 1)
-        assert b"FileNotFoundError" in worker.stderr.read()
+def test_a_worker_without_a_place_is_not_forked(tmp_path: Path) -> None:
+    with HeldZygote(tmp_path / "missing") as held:
+        held.ask(1)
+        message, _ = held.receive()
+        assert isinstance(message, control.ForkFailed)
+        assert "No such file or directory" in message.why
 
 
-@pytest.mark.parametrize("look_first", [True, False])
-def test_the_dead_are_reaped_and_their_groups_killed(
-    look_first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not look_first:
-        monkeypatch.delattr(os, "waitid")
-    with (
-        subprocess.Popen(
-            ["sh", "-c", "sleep 1000 & exit 3"], start_new_session=True, stdout=subprocess.PIPE
-        ) as leader,
-        subprocess.Popen(["sleep", "1000"]) as alive,
-    ):
-        assert leader.stdout is not None
-        wait_without_reaping(leader.pid)
-        assert list(zygote._dead({leader.pid, alive.pid})) == [(leader.pid, 3)]
-        assert leader.stdout.read() == b""  # nobody of its group holds the other end
-        alive.kill()
-        leader.returncode = 3
-    assert list(zygote._dead({})) == []
+def test_several_workers_are_forked_together(scratch: Path) -> None:
+    with HeldZygote(scratch) as held:
+        workers = held.fork_several(control.BATCH)
+        assert len({worker.pid for worker in workers}) == control.BATCH
+        for worker in workers:
+            worker.send(f"return {worker.number}")
+        for worker in workers:
+            assert list(worker.frames())[-1] == (FrameKind.RESULT, str(worker.number).encode())
 
 
-def wait_without_reaping(pid: int) -> None:
-    """Wait for a child to end, and leave it a zombie."""
-    pidfd = os.pidfd_open(pid)
-    select.select([pidfd], [], [], 30)
-    os.close(pidfd)
+def test_a_directory_goes_to_another_worker_only_untouched(scratch: Path) -> None:
+    with HeldZygote(scratch) as held:
+
+        def directory(code: str) -> tuple[str, int]:
+            worker = held.fork()
+            worker.send(f"import os\n{code}\nreturn [os.getcwd(), os.stat('.').st_ino]")
+            path, inode = json.loads(list(worker.frames())[-1][1])
+            held.ended()
+            return path, inode
+
+        first = directory("")
+        assert directory("") == first
+        assert directory("open('left', 'w').close()") == first
+        second = directory("os.chmod('.', 0o500)")
+        assert second[0] != first[0]
+        third = directory("open('brief', 'w').close(); os.remove('brief')")
+        assert third[0] not in {first[0], second[0]}
+        assert directory("")[0] not in {first[0], second[0], third[0]}
 
 
 # --- what real processes do not do on demand --------------------------------------------------------
@@ -186,14 +191,16 @@ def wait_without_reaping(pid: int) -> None:
 class Played:
     """A `Zygote` object in this process, with the runner's end of its socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path) -> None:
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
         self.zygote = Zygote(theirs, ())
+        self.zygote._scratch = ScratchDirectories(str(scratch))
         self._decoder = control.ControlDecoder()
 
     def said(self) -> list[control.Message]:
         """Return what it has said since the last time."""
+        self.zygote._flush()
         try:
             data, descriptors = control.receive(self.channel)
         except BlockingIOError:
@@ -204,13 +211,12 @@ class Played:
         """Close both ends."""
         self.channel.close()
         self.zygote._channel.close()
-        self.zygote._selector.close()
 
 
 @pytest.fixture
-def played() -> Iterator[Played]:
+def played(scratch: Path) -> Iterator[Played]:
     """A zygote played by the test."""
-    playing = Played()
+    playing = Played(scratch)
     yield playing
     playing.close()
 
@@ -221,7 +227,7 @@ def test_a_fork_that_fails_is_reported(played: Played, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "fork", fork)
     descriptors = list(os.pipe())
-    played.zygote._handle(control.Fork(1), descriptors)
+    played.zygote._handle(control.Fork((1,)), descriptors)
     (message,) = played.said()
     assert message == control.ForkFailed(1, "[Errno 11] Resource temporarily unavailable")
     for descriptor in descriptors:
@@ -232,7 +238,7 @@ def test_a_fork_that_fails_is_reported(played: Played, monkeypatch: pytest.Monke
 def test_what_outlives_sigkill_is_reported_in_time(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    monkeypatch.setattr(zygote, "_kill_group", lambda worker: None)
+    monkeypatch.setattr(zygote, "kill_group", lambda worker: None)
     held = played.zygote
     held._workers, held._numbers = {1: 101, 2: 102}, {101: 1, 102: 2}
     held._end(1)
@@ -252,4 +258,5 @@ def test_what_outlives_sigkill_is_reported_in_time(played: Played, monkeypatch: 
 def test_a_runner_that_is_gone_ends_it(played: Played) -> None:
     played.channel.close()
     played.zygote._send(control.Ended(1, 0))
+    played.zygote._flush()
     assert not played.zygote._open

@@ -97,16 +97,28 @@ class HeldZygote:
 
     def fork(self) -> HeldWorker:
         """Have a worker forked."""
-        worker = HeldWorker(len(self.workers) + 1)
-        self.workers[worker.number] = worker
-        self.send(control.Fork(worker.number), (worker.far_channel.fileno(), worker.far_stderr))
-        worker.far_channel.close()
-        os.close(worker.far_stderr)
+        return self.fork_several(1)[0]
+
+    def ask(self, count: int) -> list[HeldWorker]:
+        """Ask for workers to be forked."""
+        workers = [HeldWorker(len(self.workers) + place) for place in range(1, count + 1)]
+        self.workers |= {worker.number: worker for worker in workers}
+        ends = [end for worker in workers for end in (worker.far_channel.fileno(), worker.far_stderr)]
+        self.send(control.Fork(tuple(worker.number for worker in workers)), tuple(ends))
+        for worker in workers:
+            worker.far_channel.close()
+            os.close(worker.far_stderr)
+        return workers
+
+    def fork_several(self, count: int) -> list[HeldWorker]:
+        """Have workers forked together."""
+        workers = self.ask(count)
         message, descriptors = self.receive()
         assert isinstance(message, control.Forked)
-        assert message.worker == worker.number
-        worker.pid, (worker.pidfd,) = message.pid, descriptors
-        return worker
+        assert message.workers == tuple(worker.number for worker in workers)
+        for worker, pid, pidfd in zip(workers, message.pids, descriptors, strict=True):
+            worker.pid, worker.pidfd = pid, pidfd
+        return workers
 
     def ended(self) -> control.Ended:
         """Wait for the next worker to be reported as ended."""

@@ -142,8 +142,8 @@ class Worker:
 
 
 def _pipe() -> tuple[int, int]:
-    """Make a pipe that drops what native code writes when it is full: nobody reads before the writer's end."""
-    if sys.platform == "linux":
+    """Make a pipe that drops what is written when it is full: nobody reads before the writer's end."""
+    if hasattr(os, "pipe2"):
         return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     ends = os.pipe()
     for end in ends:

@@ -7,7 +7,6 @@ answer in time is killed, and a zygote that is gone, however it went, ends all i
 
 from __future__ import annotations
 
-import math
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -162,9 +161,8 @@ class Zygote:
 
     def retire(self, worker: Worker) -> None:
         """Have a worker and all it left behind killed, unless it soon ends by itself."""
-        if worker not in self._due:
-            self._retiring.setdefault(worker, trio.current_time() + _RETIREMENT)
-            self._retired.set()
+        self._retiring.setdefault(worker, trio.current_time() + _RETIREMENT)
+        self._retired.set()
 
     def _post(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
         self._outbox.append((control.encode(message, len(descriptors)), list(descriptors)))
@@ -221,7 +219,7 @@ class Zygote:
                 self.walls = tuple(walls)
                 self._greeted.set()
             case control.Forked(numbers, pids):
-                pidfds = descriptors or [None] * len(numbers)
+                pidfds: Sequence[int | None] = descriptors or [None] * len(numbers)
                 for number, pid, pidfd in zip(numbers, pids, pidfds, strict=True):
                     worker = self._workers[number]
                     self._due.pop(worker, None)
@@ -261,7 +259,7 @@ class Zygote:
                 await trio.sleep_forever()
 
     async def _end_retired(self) -> None:
-        """Have those ended that have done their task and are still there: code that sent a result by itself."""
+        """Have those ended that have done their task and stay: the code sent a result by itself."""
         while True:
             while not self._retiring:
                 self._retired = trio.Event()

@@ -1,7 +1,7 @@
 """What the runner and the zygote say to each other over the control socket.
 
-A message is one line of JSON: its name, how many descriptors travel with it, its fields in order. Descriptors arrive
-in the order of the messages they belong to, at the latest with the line's end, on any stream socket.
+A message is one line of JSON: its name, how many descriptors travel with it, its fields in order. Descriptors
+arrive in the order of the messages they belong to, at the latest with the line's end, on any stream socket.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Configure:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fork:
-    """Runner to zygote: make workers, at most `BATCH`. With each one's end of its socket pair and stderr pipe."""
+    """Runner to zygote: make workers, at most `BATCH`. With the far ends of each one's socket and stderr."""
 
     workers: tuple[int, ...]
 

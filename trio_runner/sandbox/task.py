@@ -1,8 +1,8 @@
 """One task, from the bytes of its settings to its last frame. This is all that a worker process does.
 
 `enter` and `perform` change the process for good (environment, ``__main__``, signal mask); a worker inherits
-what the first did to its parent. `run_task` is the same without those changes. `rehearse` runs a task of our own beforehand, so that the
-one that counts finds everything it needs at hand.
+what the first did to its parent. `run_task` is the same without those changes. `rehearse` runs a task of our
+own beforehand, so that the one that counts finds everything it needs at hand.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _INTERRUPTIONS = tuple(int(number) for number in signal.valid_signals() - _CRASH
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
 # Takes the way of a usual task, its prints apart, and needs nothing that a policy could deny.
-_REHEARSAL = b"""{"code": "return [{'json': {'item': item['json']}} for item in _items]", "items": [{"json": {}}],
-"nodeMode": "runOnceForAllItems", "continueOnFail": false, "workflowId": "", "nodeName": ""}"""
+_REHEARSAL = b"""{"code": "return [{'json': {'item': item['json']}} for item in _items]",
+"items": [{"json": {}}], "nodeMode": "runOnceForAllItems", "continueOnFail": false, "workflowId": ""}"""
 
 
 def enter(policy: Policy) -> None:
@@ -66,6 +66,7 @@ def enter(policy: Policy) -> None:
     time.tzset()
     sys.modules["__main__"] = ModuleType("__main__")
     sys.argv = [""]
+
 
 def reseed() -> None:
     """Have this process draw random numbers of its own; `random` sees to itself."""
@@ -87,7 +88,7 @@ def rehearse(policy: Policy) -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     linecache.cache.pop(CODE_NAME, None)
     if run is not None:
-        keep_builtins(run.builtins)
+        keep_builtins(policy, run.builtins)
 
 
 def perform(settings: bytes, policy: Policy, send: Send, *, approved: Container[str] = ()) -> None:
@@ -132,7 +133,7 @@ def run_task(
 def _run(
     settings: list[bytes], policy: Policy, send: Send, approved: Container[str], settle: Settle
 ) -> Run | None:
-    """Take the settings out of their list, so that nothing keeps their bytes while the code works on the items."""
+    """Take the settings out of their list, so that nothing keeps their bytes while the code runs."""
     console, run = Console(send), None
     with console.installed():
         try:

@@ -12,16 +12,17 @@ from .policy import Policy
 __all__ = ["denied_builtin_hint", "keep_builtins", "visible_builtins"]
 
 # Copying the builtins counts a reference to each of them, which in a forked process copies a page for each.
-_kept: list[dict[str, object]] = []
+_kept: list[tuple[Policy, dict[str, object]]] = []
 
 
-def keep_builtins(visible: dict[str, object] | None = None) -> None:
-    """Have the next `visible_builtins` find its copy made: by now, before a fork, or by a run that is over.
+def keep_builtins(policy: Policy, visible: dict[str, object]) -> None:
+    """Have the next `visible_builtins` for this very policy take a copy that exists already.
 
     Args:
-        visible: what `visible_builtins` returned for code that has left it as it was.
+        policy: the policy.
+        visible: what `visible_builtins` returned, for code that has left it as it was.
     """
-    _kept[:] = [dict(vars(builtins)) if visible is None else visible]
+    _kept[:] = [(policy, visible)]
 
 
 def visible_builtins(policy: Policy, print_: Callable[..., None]) -> dict[str, object]:
@@ -31,7 +32,7 @@ def visible_builtins(policy: Policy, print_: Callable[..., None]) -> dict[str, o
         policy: whose deny list counts; a denied ``print`` or ``__import__`` is absent like any other.
         print_: what ``print`` is to be.
     """
-    visible: dict[str, object] = _kept.pop() if _kept else dict(vars(builtins))
+    visible = _kept.pop()[1] if _kept and _kept[0][0] is policy else dict(vars(builtins))
     visible["print"] = print_
     visible["__import__"] = guarded_import(policy, visible)
     for name in policy.builtins_deny:

@@ -8,9 +8,9 @@ every child that is neither a worker nor the janitor is a stray, and dies by SIG
 children become the next strays, until none is left. Only then the worker counts as ended. A process that
 the kernel holds back even from SIGKILL is waited for a limited time and reported.
 
-Forking is what it is for, so all that makes a fork dear is kept away: it loads little, it has rehearsed a task
-so that its workers find everything warm, and it forks several at a time where it can, since the first thing
-it writes to after each fork are pages that it shares with its child and has to copy.
+Forking is what it is for, so what makes a fork dear is kept away: it loads little, it has rehearsed a task so
+that its workers find everything warm, and it forks several at a time where it can, since the first it writes
+to after a fork are pages that it shares with its child and has to copy.
 
 A worker's process group is killed while its dead leader is still unreaped, so the number cannot have been
 given to anybody else. The end of the control socket, which comes even if the runner is killed, ends the
@@ -28,10 +28,11 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Sequence
 
 from . import control, linux
 from .policy import Policy
+from .reaping import kill, kill_group, reap_dead
 from .scratch import ScratchDirectories, remove_tree
 from .task import enter, rehearse
 from .walls import raise_shared_walls
@@ -209,7 +210,7 @@ class Zygote:
     def _end(self, number: int) -> None:
         if number in self._workers and number not in self._status:
             self._begin_ending(number)
-            _kill_group(self._workers[number])
+            kill_group(self._workers[number])
 
     def _begin_ending(self, number: int) -> None:
         self._ending.setdefault(number, time.monotonic() + _STUCK_AFTER)
@@ -217,7 +218,7 @@ class Zygote:
     def _reap(self) -> bool:
         """Reap whatever has died, and tell whether anything had."""
         reaped = False
-        for pid, status in _dead(self._numbers):
+        for pid, status in reap_dead(self._numbers):
             reaped = True
             self._stuck.discard(pid)
             number = self._numbers.pop(pid, None)
@@ -233,7 +234,7 @@ class Zygote:
         """Kill every child that belongs to no living worker, and return those that are waited for."""
         strays = linux.children() - self._numbers.keys() - {self._janitor}
         for pid in strays:
-            _kill(os.kill, pid)  # a child of ours that nobody else reaps: the number is still its own
+            kill(os.kill, pid)  # a child of ours that nobody else reaps: the number is still its own
         return strays - self._stuck
 
     def _report_ended(self, strays: set[int]) -> None:
@@ -280,7 +281,7 @@ class Zygote:
         for number in list(self._workers):
             self._end(number)
         if self._janitor is not None:
-            _kill(os.kill, self._janitor)
+            kill(os.kill, self._janitor)
         due = time.monotonic() + _LAST_WAIT
         self._scratch.litter = []
         while linux.children() - self._stuck or self._numbers:
@@ -292,57 +293,10 @@ class Zygote:
             remove_tree(self._scratch.root)
 
 
-def _dead(workers: Container[int]) -> Iterator[tuple[int, int]]:
-    """Reap the dead children one by one; yield process id and exit status of each.
-
-    The group of a dead worker is killed before the worker is reaped, where the system lets one look first.
-    """
-    if not hasattr(os, "waitid"):  # macOS, until Python 3.13
-        yield from _dead_and_reaped(workers)
-        return
-    while True:
-        try:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return
-        if found is None:
-            return
-        if found.si_pid in workers:
-            _kill_group(found.si_pid)
-        pid, status = os.waitpid(found.si_pid, 0)
-        yield pid, os.waitstatus_to_exitcode(status)
-
-
-def _dead_and_reaped(workers: Container[int]) -> Iterator[tuple[int, int]]:
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        if pid in workers:
-            _kill(os.killpg, pid)
-        yield pid, os.waitstatus_to_exitcode(status)
-
-
 def _lock(directory: str) -> None:
     """Mark the directory as in use until this process ends: a later runner clears those that are not."""
     with contextlib.suppress(OSError):
         fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
-
-
-def _kill_group(worker: int) -> None:
-    """Kill an unreaped worker and the processes in its group, which it may not have made yet."""
-    for kill in (os.kill, os.killpg):
-        _kill(kill, worker)
-
-
-def _kill(kill: Callable[[int, int], None], target: int) -> None:
-    try:
-        kill(target, signal.SIGKILL)
-    except OSError:
-        return  # gone, or out of reach: then it is reported as stuck
 
 
 def _clean(litter: list[str], zygote: int) -> None:

@@ -1,0 +1,57 @@
+"""The end of processes: reaping children, and killing what is sure to be ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Container, Iterator
+
+__all__ = ["kill", "kill_group", "reap_dead"]
+
+
+def reap_dead(workers: Container[int]) -> Iterator[tuple[int, int]]:
+    """Reap the dead children one by one; yield process id and exit status of each.
+
+    The group of a dead worker is killed before the worker is reaped, where the system lets one look first.
+    """
+    if not hasattr(os, "waitid"):  # macOS, until Python 3.13
+        yield from _dead_and_reaped(workers)
+        return
+    while True:
+        try:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if found is None:
+            return
+        if found.si_pid in workers:
+            kill_group(found.si_pid)
+        pid, status = os.waitpid(found.si_pid, 0)
+        yield pid, os.waitstatus_to_exitcode(status)
+
+
+def _dead_and_reaped(workers: Container[int]) -> Iterator[tuple[int, int]]:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        if pid in workers:
+            kill(os.killpg, pid)
+        yield pid, os.waitstatus_to_exitcode(status)
+
+
+def kill_group(worker: int) -> None:
+    """Kill an unreaped worker and the processes in its group, which it may not have made yet."""
+    for call in (os.kill, os.killpg):
+        kill(call, worker)
+
+
+def kill(call: Callable[[int, int], None], target: int) -> None:
+    """Send SIGKILL by ``os.kill`` or ``os.killpg``, to one that may be gone."""
+    try:
+        call(target, signal.SIGKILL)
+    except OSError:
+        return  # gone, or out of reach: then it is reported as stuck
