@@ -108,7 +108,7 @@ async def test_a_refused_grant_token_is_the_end(status: int) -> None:
         broker.on_upgrade = lambda hit: status
         async with open_runner(broker, AUTH_TOKEN=None, GRANT_TOKEN=broker.mint()) as daemon:
             await broker.wait_hits(1, UPGRADE, START_LIMIT)
-            assert await daemon.exit_code(3) > 0
+            assert await daemon.exit_code(8) > 0
             assert "Traceback" not in daemon.output
             assert broker.asked_for(AUTH) == []
 
@@ -129,7 +129,7 @@ async def test_a_lost_connection_is_the_end_without_an_auth_token(how: str) -> N
             session.peer.drop()
         else:
             session.peer.close(1001)
-        assert await daemon.exit_code(5) > 0
+        assert await daemon.exit_code(8) > 0
         assert "Traceback" not in daemon.output
         assert marked(marker) == []
         assert [process for process in below if process.alive()] == []

@@ -63,4 +63,4 @@ async def test_sigterm_before_a_connection(name: str) -> None:
         async with open_runner(broker) as daemon:
             await broker.wait_hits(1, ".*", START_LIMIT)
             daemon.signal(signal.SIGTERM)
-            assert await daemon.exit_code(4) == 0
+            assert await daemon.exit_code(8) == 0
