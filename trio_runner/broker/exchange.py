@@ -106,7 +106,7 @@ class Exchange:
         else:
             self._carry_out(self._matchmaker.requester_said(number, message, trio.current_time()))
 
-    def ignore(self, number: int, message: UnknownMessage | Malformed | str) -> None:
+    def ignore(self, number: int, message: UnknownMessage | Malformed | str, *, late: bool = False) -> None:
         """Tell the observer that a message was ignored: once per connection and kind."""
         connection, why = self._connections[number], _fault(message)
         if why in connection.told or len(connection.told) > _FAULTS_TOLD:
@@ -114,7 +114,7 @@ class Exchange:
         connection.told.add(why)
         if len(connection.told) > _FAULTS_TOLD:
             why = "too many different faults; no more of this connection will be told"
-        self._observer.observe(MessageIgnored(connection.peer, why))
+        self._observer.observe(MessageIgnored(connection.peer, why, late))
 
     # --- the whole ----------------------------------------------------------------------------------
 
@@ -184,8 +184,8 @@ class Exchange:
                 self._send(self._connections[number], message)
             case Drop(number, code, reason):
                 self._connections[number].link.close(code, reason)
-            case Ignored(number, why):
-                self.ignore(number, why)
+            case Ignored(number, why, late):
+                self.ignore(number, why, late=late)
             case Observe(event):
                 self._observer.observe(event)
 

@@ -142,10 +142,17 @@ class TaskEnded:
 
 @attrs.frozen
 class MessageIgnored:
-    """A peer sent something unknown or malformed; it was ignored. Told once per peer and kind."""
+    """A peer sent something that has no effect; it was ignored. Told once per peer and kind.
+
+    Attributes:
+        peer: who.
+        why: what was wrong with it.
+        late: it was right when it was sent, and crossed the end of its task on the way: nobody's fault.
+    """
 
     peer: str
     why: str
+    late: bool = False
 
 
 @attrs.frozen

@@ -52,7 +52,8 @@ def ended(outcome: str, message: str = "") -> events.TaskEnded:
 
 def sample(cls: type[Any]) -> Any:
     """Make an event of any class, with something in each field."""
-    values = {"str": "text", "float": 1.0, "int": 1, "float | None": 1.0, "tuple[str, ...]": ("python",)}
+    values: dict[str, Any] = {"str": "text", "float": 1.0, "int": 1, "float | None": 1.0, "bool": False}
+    values |= {"tuple[str, ...]": ("python",)}
     return cls(*[values[str(field.type)] for field in attrs.fields(cls)])
 
 
@@ -63,6 +64,14 @@ def test_every_kind_of_event_has_a_line_of_its_own(
     observer.observe(sample(cls))
     assert len(lines) == 1
     assert lines[0]["event"] != cls.__name__, "it was written by the fallback"
+
+
+def test_a_message_that_crossed_the_end_of_its_task_is_no_news(
+    observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(events.MessageIgnored("requester r", "requester:rpcresponse about a task", late=True))
+    observer.observe(events.MessageIgnored("requester r", "not JSON"))
+    assert [line["log_level"] for line in lines] == ["debug", "info"]
 
 
 def test_an_unknown_event_is_a_debug_line(observer: LoggingObserver, lines: list[Any]) -> None:

@@ -43,6 +43,7 @@ class Ignored:
 
     connection: int
     why: str
+    late: bool = False
 
 
 @attrs.frozen
@@ -69,9 +70,9 @@ class Outbox:
         """Decide to close a connection."""
         self._decisions.append(Drop(connection, code, reason))
 
-    def ignore(self, connection: int, why: str) -> None:
-        """Take note that a message was ignored."""
-        self._decisions.append(Ignored(connection, why))
+    def ignore(self, connection: int, why: str, *, late: bool = False) -> None:
+        """Take note that a message was ignored; `late`: it may have crossed the end of its task."""
+        self._decisions.append(Ignored(connection, why, late))
 
     def observe(self, event: Event) -> None:
         """Decide to tell the observer."""

@@ -306,4 +306,5 @@ class TaskDesk:
 
     def _ignore(self, peer: ConnectedRunner | ConnectedRequester, message_class: type) -> None:
         wire = wire_type(message_class)
-        self._outbox.ignore(peer.connection, f"{wire} about a task that it does not hold, or that is past it")
+        why = f"{wire} about a task that it does not hold, or that is past it"
+        self._outbox.ignore(peer.connection, why, late=True)

@@ -138,8 +138,9 @@ class LoggingObserver:
 
     @_narrate.register
     def _message_ignored(self, event: events.MessageIgnored) -> None:
+        level = "debug" if event.late else "info"
         self._limited(
-            "info", f"Message ignored: {event.why}", key=("ignored", event.why), about={"peer": event.peer}
+            level, f"Message ignored: {event.why}", key=("ignored", event.why), about={"peer": event.peer}
         )
 
     @_narrate.register
