@@ -133,11 +133,16 @@ def test_children_end_with_their_task(free: TaskDesk, how: str) -> None:
 # Leaves many children behind, so that their end takes a moment.
 CHILDREN = """
 import os, time
+ready, writing = os.pipe()
 for _ in range(60):
     if os.fork() == 0:
         os.setsid()
+        held = open('{marker}', 'w')
+        os.write(writing, b'.')
         time.sleep(60)
         os._exit(0)
+for _ in range(60):
+    os.read(ready, 1)
 return 'done'
 """
 # Returns how many processes hold a marker open, as the task itself sees them.
@@ -161,7 +166,7 @@ async def test_the_next_task_sees_no_children() -> None:
         seen = []
         for _ in range(12):
             marker = fresh_id("child-marker")
-            await session.run(MARK.format(marker=marker) + CHILDREN)
+            await session.run(CHILDREN.format(marker=marker))
             seen.append((await session.run(COUNT.format(marker=marker))).result)
         assert seen == [0] * 12
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 __all__ = [
+    "all_children",
     "become_subreaper",
     "children",
     "close_descriptors_above",
@@ -64,7 +65,12 @@ def children() -> set[int]:
     try:
         return set(map(int, _contents(_LISTING).split()))
     except OSError:
-        return set(_children_by_scan(os.getpid()))
+        return all_children()
+
+
+def all_children() -> set[int]:
+    """Return the process ids of all children of this process, whichever thread made them. A slow scan."""
+    return set(_children_by_scan(os.getpid()))
 
 
 def close_descriptors_above(highest_kept: int) -> None:

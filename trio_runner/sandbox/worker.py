@@ -8,6 +8,7 @@ while it waits: it has become what the task will see, and has rehearsed.
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` itself, without turning numbers into enums
+import contextlib
 import dataclasses
 import faulthandler
 import gc
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 from . import linux
 from .framing import HEADER, FrameKind, pack_header, unpack_header
 from .policy import Policy
+from .reaping import end_children
 from .task import perform, rehearse, reseed
 from .walls import raise_walls
 
@@ -127,6 +129,10 @@ def _serve(plan: WorkerPlan) -> None:
         rehearse(plan.policy)
 
     def send(kind: FrameKind, payload: bytes) -> None:
+        if kind in (FrameKind.RESULT, FrameKind.FAILED):
+            # The runner frees the slot when it has this frame: the next task must not see our children.
+            with contextlib.suppress(Exception):  # the code may have broken what this needs; see the zygote
+                end_children()
         header = pack_header(kind, len(payload))
         if len(payload) <= _JOIN_LIMIT:
             channel.sendall(header + payload)
