@@ -26,9 +26,15 @@ class Ceilings:
     _echo: Process
     _large: dict[tuple[str, float], float] = attrs.field(factory=dict)
 
-    async def fork_rate(self, seconds: float) -> float:
-        """Return forks per second of a small fresh interpreter that waits for each child."""
-        return float(await output_of(["bench/bare_fork.py", str(seconds)], isolated=True))
+    async def fork_rate(self, seconds: float, module: str = "") -> float:
+        """Return forks per second of an interpreter that waits for each child.
+
+        Args:
+            seconds: how long to fork.
+            module: imported first; a fresh interpreter is small, one with a module as large as that makes it.
+        """
+        arguments = ["bench/bare_fork.py", str(seconds), *([module] if module else [])]
+        return float(await output_of(arguments, isolated=True))
 
     async def echo_rate(self, seconds: float) -> float:
         """Return WebSocket round trips per second of small messages, one at a time."""

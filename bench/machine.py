@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,9 +20,6 @@ def machine_facts() -> dict[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1024**3:.0f} GiB",
         "kernel": f"{platform.system()} {'.'.join(platform.release().split('-')[0].split('.')[:2])}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "compiled": "with optimisation"
-        if not sys.flags.debug and not hasattr(sys, "gettotalrefcount")
-        else "debug",
         "load_before": f"{os.getloadavg()[0]:.1f}",
     }
     return facts | {name: _version(name) for name in ("trio-runner", *_PACKAGES)}

@@ -11,6 +11,7 @@ import attrs
 
 __all__ = [
     "ProcessTimes",
+    "anonymous_memory",
     "descendants",
     "open_descriptors",
     "peak_memory",
@@ -68,6 +69,14 @@ def zombies(pids: Iterable[int]) -> int:
 def proportional_memory(pids: Iterable[int]) -> float:
     """Return MiB of memory, each shared page divided among those that share it (PSS)."""
     return sum(_field(pid, "smaps_rollup", "Pss") for pid in pids) / _KIB
+
+
+def anonymous_memory(pids: Iterable[int]) -> float:
+    """Return MiB of memory that is no file's, shared as in `proportional_memory`.
+
+    It does not change when other programs begin or end that happen to use the same libraries.
+    """
+    return sum(_field(pid, "smaps_rollup", "Pss_Anon") for pid in pids) / _KIB
 
 
 def peak_memory(pid: int) -> float:

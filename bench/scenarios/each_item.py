@@ -25,7 +25,7 @@ return {"json": {"id": row["id"], "name": row["name"].upper(), "total": total, "
 
 async def measure_each_item(context: Context, report: ScenarioReport) -> None:
     """Measure each-item mode against the same work in a plain loop."""
-    times = context.plan.choose(15, 5)
+    times = context.plan.choose(15, 3)
     items = [
         {"json": {"id": n, "name": f"article {n}", "price": n % 97 + 0.5, "count": n % 7}}
         for n in range(_ITEMS)

@@ -30,10 +30,11 @@ async def measure_imports(context: Context, report: ScenarioReport) -> None:
             f"{' and '.join(missing)} not installed: modules of the standard library stand in for them"
             f" ({', '.join(modules)}), so the target does not apply."
         )
+    times = context.plan.choose(3, 1)
     kind = "stdlib" if missing else "external"
     allow = [f"--{kind}-allow", ",".join(modules)]
-    bare = await context.ceilings.start_seconds(_code(modules).removesuffix("return []"), 3)
-    bare -= await context.ceilings.start_seconds("pass", 3)
+    bare = await context.ceilings.start_seconds(_code(modules).removesuffix("return []"), times)
+    bare -= await context.ceilings.start_seconds("pass", times)
     ceiling = Ceiling("the imports alone, in a fresh interpreter", max(bare, 0.0) * 1000)
     plain = [*allow, "--preload", ""] if await _can_preload() else allow
     await _measure(context, report, modules, "not preloaded", plain, ceiling, target=None)
@@ -54,7 +55,7 @@ async def _measure(
     ceiling: Ceiling,
     target: Target | None,
 ) -> None:
-    count = context.plan.choose(30, 5)
+    count = context.plan.choose(30, 3)
     async with open_stack(context.place(), runner_options=options) as stack:
         await stack.requester.run(_code(modules))
         meter = Meter(stack, context.own_lag)

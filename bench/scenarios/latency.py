@@ -20,14 +20,14 @@ _GAP = 0.02
 
 async def measure_latency(context: Context, report: ScenarioReport) -> None:
     """Measure idle latency of a trivial task."""
-    count = context.plan.choose(500, 60)
+    count = context.plan.choose(500, 40)
     async with open_stack(context.place()) as stack:
-        before = await context.ceilings.echo_rate(0.5)
+        before = await context.ceilings.echo_rate(context.plan.choose(1.0, 0.3))
         await one_by_one(lambda: stack.requester.run("return []"), 10, gap=_GAP)
         meter = Meter(stack, context.own_lag)
         seconds = await one_by_one(lambda: stack.requester.run("return []"), count, gap=_GAP)
         report.loads.append(meter.load("trivial tasks, idle", count))
-        after = await context.ceilings.echo_rate(0.5)
+        after = await context.ceilings.echo_rate(context.plan.choose(1.0, 0.3))
         stack.check()
     trips = mean_ceiling(
         f"{_ROUND_TRIPS} WebSocket round trips", _ROUND_TRIPS * 1000 / before, _ROUND_TRIPS * 1000 / after

@@ -31,7 +31,7 @@ _FLEET = "fleet"
 
 async def measure_many_runners(context: Context, report: ScenarioReport) -> None:
     """Measure the cost of a task with one runner and with many."""
-    many = context.plan.choose(1000, 200)
+    many = context.plan.choose(1000, 100)
     rate_of_one, cpu_of_one = await _measure(context, report, 1)
     rate, cpu = await _measure(context, report, many)
     report.figures += [

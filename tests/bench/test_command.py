@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from bench.__main__ import main
 from bench.catalogue import SCENARIOS
+from bench.command import main
 from bench.load import burst
 from bench.meter import Meter, OwnLag
 from bench.stack import open_stack
