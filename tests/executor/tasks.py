@@ -94,9 +94,10 @@ async def result_of(executor: Executor, code: str, **settings: Any) -> Any:
 
 async def settled(executor: Any) -> None:
     """Wait until all workers have ended but the idle ones, and as many of those are there as should be."""
-    await executor._zygote_ready.wait()
+    await executor._supply.ready.wait()
     while True:
-        workers = [worker for worker in executor._zygote._workers.values() if worker not in executor._idle]
+        zygote = executor._supply.current
+        workers = [worker for worker in zygote._workers.values() if worker not in executor._warm]
         for worker in workers:
             await worker.ended.wait()
         await trio.testing.wait_all_tasks_blocked(0.01)  # the answers to what was asked meanwhile

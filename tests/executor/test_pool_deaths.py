@@ -191,7 +191,7 @@ async def test_a_deadline_is_kept_by_a_task_that_burns(executor: Executor) -> No
 
 async def test_a_cancellation_while_settings_are_on_their_way(executor: Executor) -> None:
     await settled(executor)
-    for worker in executor._idle:  # type: ignore[attr-defined]
+    for worker in executor._warm._idle:  # type: ignore[attr-defined]
         os.kill(worker.pid, signal.SIGSTOP)
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
@@ -282,7 +282,7 @@ async def test_a_task_that_stops_being_a_subreaper_gains_nothing(executor: Execu
 
 async def test_an_idle_worker_that_dies_is_replaced(executor: Executor, troubles: Troubles) -> None:
     await settled(executor)
-    victim = executor._idle[0]  # type: ignore[attr-defined]
+    victim = executor._warm._idle[0]  # type: ignore[attr-defined]
     os.kill(victim.pid, signal.SIGKILL)
     await victim.ended.wait()
     await settled(executor)
@@ -293,7 +293,7 @@ async def test_an_idle_worker_that_dies_is_replaced(executor: Executor, troubles
 
 async def test_a_worker_that_dies_before_it_reads_its_task_costs_no_task(executor: Executor) -> None:
     await settled(executor)
-    victim = executor._idle[0]  # type: ignore[attr-defined]
+    victim = executor._warm._idle[0]  # type: ignore[attr-defined]
     os.kill(victim.pid, signal.SIGSTOP)
     results = []
 
@@ -303,7 +303,7 @@ async def test_a_worker_that_dies_before_it_reads_its_task_costs_no_task(executo
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert victim not in executor._idle  # type: ignore[attr-defined]
+        assert victim not in executor._warm._idle  # type: ignore[attr-defined]
         os.kill(victim.pid, signal.SIGKILL)
     assert results == [1]
 
@@ -374,7 +374,7 @@ async def test_a_zygote_that_hangs_is_replaced(
     impatient: None, executor: Executor, troubles: Troubles
 ) -> None:
     await settled(executor)
-    zygote: Zygote = executor._zygote  # type: ignore[attr-defined]
+    zygote: Zygote = executor._supply.current  # type: ignore[attr-defined]
     os.kill(zygote.pid, signal.SIGSTOP)
     # The idle workers still take tasks; it shows when they are to be replaced.
     assert await result_of(executor, "return 1") == 1
@@ -392,7 +392,7 @@ async def test_a_cancellation_while_the_zygote_hangs(impatient: None, executor: 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(executor.run, job(PID + FOREVER), events)
             worker = Watched(int(await events.next_print()))
-            os.kill(executor._zygote.pid, signal.SIGSTOP)  # type: ignore[attr-defined]
+            os.kill(executor._supply.current.pid, signal.SIGSTOP)  # type: ignore[attr-defined]
             scope.cancel()
     assert scope.cancelled_caught
     assert worker.is_dead()
@@ -405,7 +405,7 @@ async def test_a_cancellation_while_there_is_no_zygote(executor: Executor) -> No
     with watching(zygote) as (process,):
         os.kill(zygote, signal.SIGKILL)
         await process.wait_dead()
-    while executor._zygote is not None:  # type: ignore[attr-defined]
+    while executor._supply.current is not None:  # type: ignore[attr-defined]
         await trio.testing.wait_all_tasks_blocked()
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:

@@ -46,7 +46,13 @@ class Play:
         assert isinstance(event, ExecutorTrouble)
         self.troubles.append((trio.current_time(), event.why))
 
-    async def start(self, config: ProcessExecutorConfig, on_ended: Callable[[Worker], None]) -> FakeZygote:
+    async def start(
+        self,
+        config: ProcessExecutorConfig,
+        on_ended: Callable[[Worker], None],
+        *,
+        preload: tuple[str, ...] = (),
+    ) -> FakeZygote:
         """Stand in for `start_zygote`."""
         await trio.lowlevel.checkpoint()
         if self.failing_starts and self.zygotes:
@@ -64,6 +70,8 @@ class FakeZygote:
         self.lost = "it was told to"
         self.approved: list[tuple[str, str | None]] = []
         self.asked_for: list[int] = []
+        self.unfit: dict[str, str] = {}
+        self.left = False
         self._play = play
         self._on_ended = on_ended
         self._asked, self._to_fork = trio.open_memory_channel[Worker](math.inf)
@@ -89,6 +97,11 @@ class FakeZygote:
     def retire(self, worker: Worker) -> None:
         """End a worker that has done its task."""
         self.end(worker)
+
+    def leave(self) -> None:
+        """Fork no more."""
+        self.alive = False
+        self.left = True
 
     def end(self, worker: Worker) -> None:
         """End a worker on request."""
@@ -143,7 +156,7 @@ class FakeZygote:
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
     """The script of the test."""
     playing = Play()
-    monkeypatch.setattr("trio_runner.executor.pool.start_zygote", playing.start)
+    monkeypatch.setattr("trio_runner.executor.supply.start_zygote", playing.start)
     return playing
 
 

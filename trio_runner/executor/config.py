@@ -23,10 +23,12 @@ class ProcessExecutorConfig:
         task_types: the task types to run.
         max_payload: largest result, bytes of JSON, ≥ 1.
         python: the interpreter for the workers.
-        start_limit: seconds for the interpreter to start and answer, > 0.
+        start_limit: seconds for the interpreter to start and answer, and for each of `preload`, > 0.
+        preload: modules to load once, before the workers are forked, so that tasks import them for nothing.
+            Numeric libraries are told to use one thread there, since threads do not outlive a fork.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or a module has no name that can be imported.
     """
 
     policy: Policy = attrs.field(factory=Policy)
@@ -36,6 +38,7 @@ class ProcessExecutorConfig:
     max_payload: int = 1024**3
     python: str = sys.executable
     start_limit: float = 30.0
+    preload: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         if self.workers < 1:
@@ -46,6 +49,10 @@ class ProcessExecutorConfig:
             raise ConfigError(f"max_payload must be at least 1 byte, not {self.max_payload}")
         if not self.start_limit > 0:
             raise ConfigError(f"start_limit must be more than 0 seconds, not {self.start_limit}")
+
+        for module in self.preload:
+            if not all(part.isidentifier() for part in module.split(".")):
+                raise ConfigError(f"preload: {module!r} is no name of a module, such as pandas or xml.etree")
 
     @property
     def warm_workers(self) -> int:

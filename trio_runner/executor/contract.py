@@ -108,6 +108,14 @@ class Executor(Protocol):
         """
         ...
 
+    async def reload(self) -> None:
+        """Have later tasks use what is on disk now: new versions of packages. Running tasks are not touched.
+
+        Raises:
+            ConfigError: that is impossible; everything stays as it is.
+        """
+        ...
+
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
         ...

@@ -115,6 +115,10 @@ class HandlerExecutor:
             task.close()
         return _completed(result)
 
+    async def reload(self) -> None:
+        """Do nothing: handlers are part of this very process."""
+        await trio.lowlevel.checkpoint()
+
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
         return ExecutorStatistics(running=self._running, started=self._started)
@@ -153,6 +157,11 @@ class CombinedExecutor:
             await trio.lowlevel.checkpoint()
             return _unknown_type(job, self.task_types)
         return await executor.run(job, on_event)
+
+    async def reload(self) -> None:
+        """Have every part reload; see `Executor.reload`."""
+        for part in self._parts:
+            await part.reload()
 
     def statistics(self) -> ExecutorStatistics:
         """Return the sums over all parts."""

@@ -1,23 +1,22 @@
 """Tasks in processes: a pool of single-use workers, forked ahead of need.
 
-Theory of operation. A task takes an idle worker, or a new one if none is idle; another is forked in its
-stead while it runs. A worker runs one task and is killed with all it left behind: in the background once
-the reply is complete, under a shield before `Cancelled` leaves if the task is cancelled. Why a worker ended
-is known because the pool decided it, not guessed from the exit code: `WorkerDied` is what remains.
+Theory of operation. A task takes a worker that waits for one (see `warm`), or a new one. A worker runs one
+task and is killed with all it left behind: in the background once the reply is complete, under a shield
+before `Cancelled` leaves if the task is cancelled. The next task of its slot waits for that. Why a worker
+ended is known because the pool decided it, not guessed from the exit code: `WorkerDied` is what remains.
 
-If the zygote is lost, so are its workers; tasks that run end as `WorkerDied`, tasks that arrive wait for the
-next zygote. One task supervises all of this and nothing of it outlives `open_process_executor`.
+If a zygote is lost, so are its workers; tasks that run end as `WorkerDied`, tasks that arrive wait for the
+next zygote (see `supply`). One task supervises all of this and nothing outlives `open_process_executor`.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
 
-from ..errors import ConfigError
 from ..scheduling.backoff import Backoff
 from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer
 from ..scheduling.outcome import Completed, Failed, WorkerDied
@@ -27,8 +26,10 @@ from .conversation import converse, read_rest
 from .death import describe_death
 from .reply import Approved, Reply
 from .spawn import remove_abandoned
+from .supply import ZygoteSupply
+from .warm import WarmWorkers
 from .worker import Worker
-from .zygote import Zygote, start_zygote
+from .zygote import Zygote
 
 __all__ = ["ProcessExecutorConfig", "open_process_executor"]
 
@@ -56,12 +57,11 @@ async def open_process_executor(
         Kills all tasks. When the context is left, for whatever reason, no process of it is left.
     """
     pool = _Pool(config, observer)
-    zygote = await start_zygote(config, pool.on_worker_ended)
+    zygote = await pool.start_zygote()
     error: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pool.supervise, zygote)
-            nursery.start_soon(pool.keep_warm)
             nursery.start_soon(remove_abandoned)
             try:
                 yield pool
@@ -85,13 +85,13 @@ class _Pool:
     def __init__(self, config: ProcessExecutorConfig, observer: Observer) -> None:
         self._config = config
         self._observer = observer
-        self._zygote: Zygote | None = None
-        self._idle: deque[Worker] = deque()
         self._approved: OrderedDict[str, None] = OrderedDict()
         self._backoff = Backoff()
         self._not_before = -float("inf")  # no fork before this time: the last ones failed
-        self._zygote_ready = trio.Event()
-        self._below_target = trio.Event()
+        self._warm = WarmWorkers(config.warm_workers, self._fork, self._wait_until_forking)
+        self._leaving: set[Worker] = set()  # they have done their tasks, and something of them may be left
+        self._left = trio.Event()  # one of them has gone
+        self._supply = ZygoteSupply(config, observer, self._backoff, self.on_worker_ended, self._on_arrival)
         self._closed = False
         self._running = 0
         self._started = 0
@@ -108,7 +108,7 @@ class _Pool:
         """Return a snapshot."""
         return ExecutorStatistics(
             running=self._running,
-            idle_workers=sum(1 for worker in self._idle if worker.pid is not None),
+            idle_workers=len(self._warm),
             started=self._started,
             worker_deaths=self._deaths,
         )
@@ -158,64 +158,72 @@ class _Pool:
         except BaseException:
             worker.kill()
             with trio.CancelScope(shield=True):
-                await (
-                    worker.ended.wait()
-                )  # bounded: a zygote that does not answer is killed, and its workers end
+                # Bounded: a zygote that does not answer is killed, and its workers end.
+                await worker.ended.wait()
             read_rest(worker.channel, reply, deliver)
             raise
         finally:
             if reply.started:
                 self._backoff.reset()
             worker.release()
-        worker.retire()
+        self._retire(worker)
         return reply.outcome
+
+    async def reload(self) -> None:
+        """Have later tasks run in processes that have loaded everything afresh; see `Executor.reload`.
+
+        Raises:
+            ConfigError: the interpreter cannot be started any more; everything stays as it is.
+            trio.ClosedResourceError: the executor has been closed.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError("this executor has been closed")
+        await self._supply.renew()
 
     # --- workers ---
 
     async def _acquire(self) -> Worker:
         """Return a worker that has not been given a task."""
         await trio.lowlevel.checkpoint()
+        while self._leaving and self._running + len(self._leaving) > self._config.workers:
+            # What the last task of this slot left behind is being killed: this one is not to see it.
+            await self._left.wait()
         while True:
             if self._closed:
                 raise trio.ClosedResourceError("this executor has been closed")
-            if not self._idle:
-                self._idle += self._fork(1)
-            if self._idle:
-                self._below_target.set()
-                return self._idle.popleft()
+            if (worker := self._warm.take()) is not None:
+                return worker
             await self._wait_until_forking()
 
     def _fork(self, count: int) -> list[Worker]:
         """Ask for new workers, unless there is no zygote to ask, or the last forks failed just now."""
-        if self._zygote is None or not self._zygote.alive or trio.current_time() < self._not_before:
+        zygote = self._supply.current
+        if zygote is None or not zygote.alive or trio.current_time() < self._not_before:
             return []
         try:
-            return self._zygote.fork(count)
+            return zygote.fork(count)
         except OSError as exc:
             self._pause(f"a worker cannot be made: {exc.strerror or exc}")
             return []
 
     async def _wait_until_forking(self) -> None:
-        await self._zygote_ready.wait()
+        await self._supply.ready.wait()
         await trio.sleep_until(self._not_before)
 
-    async def keep_warm(self) -> None:
-        """Keep as many idle workers as the configuration wants, one forked for each that is taken."""
-        while True:
-            await self._below_target.wait()
-            self._below_target = trio.Event()
-            await self._wait_until_forking()
-            while (missing := self._config.warm_workers - len(self._idle)) > 0:
-                if not (workers := self._fork(missing)):
-                    break
-                self._idle += workers
+    def _retire(self, worker: Worker) -> None:
+        """Let a worker end that has done its task; its slot is free when nothing of it is left."""
+        if not worker.ended.is_set():
+            self._leaving.add(worker)
+            worker.retire()
 
     def on_worker_ended(self, worker: Worker) -> None:
         """Take note of a worker's end: nothing to do for one that had a task."""
-        idle = worker in self._idle
-        if idle:
-            self._idle.remove(worker)
-        if (idle or worker.exit_code is None) and self._zygote is not None and self._zygote.alive:
+        idle = self._warm.remove(worker)
+        self._leaving.discard(worker)
+        self._left.set()
+        self._left = trio.Event()
+        zygote = self._supply.current
+        if (idle or worker.exit_code is None) and zygote is not None and zygote.alive:
             death = describe_death(worker, hung_up=False)
             self._pause(f"a worker ended without having had a task: {death.description}")
         elif worker.epitaph and worker.exit_code is not None:
@@ -225,7 +233,7 @@ class _Pool:
 
     def _pause(self, why: str) -> None:
         self._not_before = trio.current_time() + self._backoff.next_delay()
-        self._below_target.set()
+        self._warm.refill()
         self._observer.observe(ExecutorTrouble(why))
 
     def _approve(self, digest: str) -> None:
@@ -234,45 +242,31 @@ class _Pool:
             return
         forget = self._approved.popitem(last=False)[0] if len(self._approved) >= _APPROVED_KEPT else None
         self._approved[digest] = None
-        if self._zygote is not None:
-            self._zygote.approve(digest, forget)
+        if self._supply.current is not None:
+            self._supply.current.approve(digest, forget)
 
-    # --- the zygote ---
+    def _on_arrival(self, zygote: Zygote) -> None:
+        """Tell a new zygote what the last one knew, and have it fork the workers that wait for a task."""
+        for digest in self._approved:
+            zygote.approve(digest, None)
+        self._warm.replace_all()
+
+    # --- from the opening to the end ---
 
     async def supervise(self, zygote: Zygote) -> None:
-        """Keep a zygote, a new one when one is lost. Ends by cancellation, with nothing left of it."""
-        while True:
-            self._zygote = zygote
-            for digest in self._approved:
-                zygote.approve(digest, None)
-            self._zygote_ready.set()
-            self._below_target.set()
-            await zygote.serve(self._zygote_lost)
-            self._zygote = None
-            self._observer.observe(
-                ExecutorTrouble(
-                    f"the process that forks workers was lost ({zygote.lost}); a new one is started"
-                )
-            )
-            zygote = await self._start_again()
+        """Keep zygotes and warm workers. Ends by cancellation, with nothing left of them."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._warm.keep)
+            nursery.start_soon(self._supply.supervise, zygote)
 
-    def _zygote_lost(self) -> None:
-        """Have everybody who needs a worker wait for the next zygote, from this moment on."""
-        if not self._closed:
-            self._zygote_ready = trio.Event()
-
-    async def _start_again(self) -> Zygote:
-        while True:
-            await trio.sleep(self._backoff.next_delay())
-            try:
-                return await start_zygote(self._config, self.on_worker_ended)
-            except ConfigError as exc:
-                self._observer.observe(ExecutorTrouble(f"workers cannot be started: {exc}"))
+    async def start_zygote(self) -> Zygote:
+        """Start the first zygote, to be supervised."""
+        return await self._supply.start()
 
     def close(self) -> None:
         """Refuse further tasks."""
         self._closed = True
-        self._zygote_ready.set()  # whoever waits for it learns that there will be none
+        self._supply.close()  # whoever waits for a zygote learns that there will be none
 
 
 async def _wait_for_end(worker: Worker) -> bool:

@@ -30,6 +30,11 @@ _STDERR_READ = 4096
 
 # The directory that holds the package, which need not be one that an isolated interpreter looks in.
 _PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
+# Libraries that are loaded before a fork must have no threads.
+_ONE_THREAD = dict.fromkeys(
+    "OPENBLAS_NUM_THREADS OMP_NUM_THREADS MKL_NUM_THREADS NUMEXPR_NUM_THREADS VECLIB_MAXIMUM_THREADS".split(),
+    "1",
+)
 _BOOTSTRAP = """\
 import sys
 sys.path.append(sys.argv[1])
@@ -103,7 +108,8 @@ class ZygoteProcess:
 async def spawn_zygote(python: str) -> ZygoteProcess:
     """Start the process of a zygote.
 
-    It is given an empty environment but for the place of its temporary files, the null device, one end of the
+    It is given an empty environment but for the place of its temporary files and the number of threads that
+    libraries may start when they are loaded ahead of the tasks, the null device, one end of the
     control socket, and nothing else of this process.
 
     Args:
@@ -147,7 +153,7 @@ async def _start(python: str, control: int, stderr: IO[bytes], scratch: str) -> 
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        env={"TMPDIR": scratch},  # the mark that `leftovers` looks for, too
+        env={"TMPDIR": scratch, **_ONE_THREAD},  # the path is the mark that `leftovers` looks for, too
         cwd="/",
         start_new_session=True,
         pass_fds=(control,),

@@ -7,8 +7,6 @@ answer in time is killed, and a zygote that is gone, however it went, ends all i
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import trio
@@ -16,10 +14,11 @@ import trio
 from ..errors import ConfigError
 from ..sandbox import control
 from .config import ProcessExecutorConfig
+from .control_link import ControlLink
 from .spawn import ZygoteProcess, spawn_zygote
 from .worker import Worker
 
-__all__ = ["Zygote", "start_zygote"]
+__all__ = ["UnfitModule", "Zygote", "start_zygote"]
 
 # Seconds for one answer. The zygote itself gives up on stuck processes after two.
 _ANSWER_LIMIT = 10.0
@@ -31,6 +30,20 @@ _RETIREMENT = 0.25
 _DEATH_LIMIT = 5.0
 # Seconds for all clearing up together, whatever the kernel holds back.
 _CLOSE_LIMIT = 30.0
+
+
+class UnfitModule(Exception):
+    """A zygote could not load a module, and is lost because of it.
+
+    Args:
+        module: which.
+        why: what it did.
+    """
+
+    def __init__(self, module: str, why: str) -> None:
+        super().__init__(f"{module}: {why}")
+        self.module = module
+        self.why = why
 
 
 class Zygote:
@@ -46,21 +59,23 @@ class Zygote:
         walls: names of the walls between the workers and this machine.
         alive: it can be asked for workers; False from the moment its end is noticed.
         lost: why it is gone, once `serve` has returned.
+        unfit: modules that it was to load and did not, and why.
     """
 
     def __init__(self, spawned: ZygoteProcess, on_ended: Callable[[Worker], None]) -> None:
         self.walls: tuple[str, ...] = ()
         self.alive = True
         self.lost = ""
+        self.unfit: dict[str, str] = {}
+        self._loading = ""
+        self._leaving = False
+        self._progress = trio.CancelScope()
+        self._start_limit = 0.0
         self._spawned = spawned
-        self._channel = spawned.channel
-        self._channel.setblocking(False)
+        self._link = ControlLink(spawned.channel)
         self._on_ended = on_ended
-        self._decoder = control.ControlDecoder()
         self._workers: dict[int, Worker] = {}
         self._next_number = 0
-        self._outbox: deque[tuple[bytes, list[int]]] = deque()
-        self._stalled = trio.Event()  # the socket is full: the writer is to go on
         self._due: dict[Worker, float] = {}  # when the answer about a worker is due; oldest first
         self._retiring: dict[Worker, float] = {}  # when a worker is to be ended; oldest first
         self._asked = trio.Event()  # the watch has something to watch
@@ -72,24 +87,35 @@ class Zygote:
         """The process id."""
         return self._spawned.process.pid
 
-    async def greet(self, config: ProcessExecutorConfig) -> None:
+    async def greet(self, config: ProcessExecutorConfig, preload: tuple[str, ...]) -> None:
         """Send the policy and wait until the zygote is ready. See `start_zygote`."""
-        self._post(control.Configure(config.policy.to_json(), self._spawned.scratch))
+        self._link.post(control.Configure(config.policy.to_json(), self._spawned.scratch, preload))
+        self._start_limit = config.start_limit
         with trio.move_on_after(config.start_limit) as limit:
+            self._progress = limit
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write)
+                nursery.start_soon(self._link.write)
                 await self._read(until=self._greeted)
                 nursery.cancel_scope.cancel()
             if not self._greeted.is_set():
                 await self._spawned.process.wait()  # it has hung up: its last words are complete when it ends
         if self._greeted.is_set():
             return
+        if self._loading:
+            took_long = f"its import takes more than {config.start_limit:g} seconds"
+            why = (
+                took_long if limit.cancelled_caught else f"its import ends the process: {self._last_words()}"
+            )
+            raise UnfitModule(self._loading, self.unfit.get(self._loading, why))
         if limit.cancelled_caught:
             raise ConfigError(
                 f"python: {config.python!r} started but was not ready within {config.start_limit:g} seconds"
             )
         why = self.lost or self._spawned.last_line() or "it ended at once, without a word"
         raise ConfigError(f"python: {config.python!r} cannot run tasks: {why}")
+
+    def _last_words(self) -> str:
+        return self._spawned.last_line() or self._spawned.cause_of_death()
 
     async def serve(self, on_lost: Callable[[], None]) -> None:
         """Carry requests and answers until the zygote is gone, then see to it that all its workers are.
@@ -102,7 +128,7 @@ class Zygote:
         """
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write)
+                nursery.start_soon(self._link.write)
                 nursery.start_soon(self._watch)
                 nursery.start_soon(self._end_retired)
                 await self._read()
@@ -139,12 +165,19 @@ class Zygote:
         for worker in workers:
             self._expect(worker)
         descriptors = [descriptor for worker in workers for descriptor in worker.hand_over()]
-        self._post(control.Fork(tuple(worker.number for worker in workers)), descriptors)
+        self._link.post(control.Fork(tuple(worker.number for worker in workers)), descriptors)
         return workers
 
     def approve(self, digest: str, forget: str | None) -> None:
         """Have later workers know that the analysis of this code found nothing."""
-        self._post(control.Approve(digest, forget))
+        self._link.post(control.Approve(digest, forget))
+
+    def leave(self) -> None:
+        """Fork no more, and end with the last of the workers there are; `serve` returns then."""
+        self.alive = False
+        self._leaving = True
+        if not self._workers:
+            self._link.hang_up()
 
     def kill(self, why: str) -> None:
         """Give the zygote up: `serve` ends soon, and so do all workers."""
@@ -157,66 +190,30 @@ class Zygote:
         """Have a worker and all it left behind killed."""
         self._retiring.pop(worker, None)
         self._expect(worker)
-        self._post(control.End(worker.number))
+        self._link.post(control.End(worker.number))
 
     def retire(self, worker: Worker) -> None:
         """Have a worker and all it left behind killed, unless it soon ends by itself."""
         self._retiring.setdefault(worker, trio.current_time() + _RETIREMENT)
         self._retired.set()
 
-    def _post(self, message: control.Message, descriptors: Sequence[int] = ()) -> None:
-        self._outbox.append((control.encode(message, len(descriptors)), list(descriptors)))
-        if len(self._outbox) == 1:
-            self._send_queued()
-
-    def _send_queued(self) -> None:
-        """Write as much as the socket takes now; the writer goes on when it takes more."""
-        while self._outbox:
-            data, descriptors = self._outbox[0]
-            try:
-                sent = self._channel.sendmsg([data], control.ancillary(descriptors))
-            except BlockingIOError:
-                self._stalled.set()
-                return
-            except OSError:  # the zygote is gone, which the reader notices too
-                sent = len(data)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            if sent < len(data):
-                self._outbox[0] = (data[sent:], [])
-            else:
-                self._outbox.popleft()
-
-    async def _write(self) -> None:
-        while True:
-            await self._stalled.wait()
-            await trio.lowlevel.wait_writable(self._channel)
-            self._stalled = trio.Event()
-            self._send_queued()
-
     async def _read(self, until: trio.Event | None = None) -> None:
         """Take in answers until the zygote hangs up, or until an event."""
-        while until is None or not until.is_set():
-            await trio.lowlevel.wait_readable(self._channel)
-            try:
-                data, descriptors = control.receive(self._channel)
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
-            if not data:
-                return
-            try:
-                for message, its_descriptors in self._decoder.feed(data, descriptors):
-                    self._handle(message, its_descriptors)
-            except ValueError as exc:
-                self.kill(str(exc))
-                return
+        try:
+            await self._link.read(self._handle, until)
+        except ValueError as exc:
+            self.kill(str(exc))
 
     def _handle(self, message: control.Message, descriptors: list[int]) -> None:
         match message:
+            case control.Loading(module):
+                self._loading = module
+                self._progress.deadline = trio.current_time() + self._start_limit
+            case control.Unfit(module, why):
+                self.unfit[module] = why
             case control.Hello(_, walls):
-                self.walls = tuple(walls)
+                self.walls = walls
+                self._loading = ""
                 self._greeted.set()
             case control.Forked(numbers, pids):
                 pidfds: Sequence[int | None] = descriptors or [None] * len(numbers)
@@ -238,6 +235,8 @@ class Zygote:
         del self._workers[worker.number]
         worker.end(exit_code, epitaph=epitaph)
         self._on_ended(worker)
+        if self._leaving and not self._workers:
+            self._link.hang_up()
 
     def _expect(self, worker: Worker) -> None:
         self._due.setdefault(worker, trio.current_time() + _ANSWER_LIMIT)
@@ -294,23 +293,24 @@ class Zygote:
         await self._spawned.kill_leftovers()
 
     def _drop_workers(self) -> None:
-        self.lost = self.lost or self._spawned.last_line() or self._spawned.cause_of_death()
+        self.lost = self.lost or self._last_words()
         for worker in list(self._workers.values()):
             self._bury(worker, None, f"The process that forks the workers was lost ({self.lost}).")
-        for _, descriptors in self._outbox:
-            for descriptor in descriptors:
-                os.close(descriptor)
-        self._outbox.clear()
+        self._link.close()
 
 
-async def start_zygote(config: ProcessExecutorConfig, on_ended: Callable[[Worker], None]) -> Zygote:
+async def start_zygote(
+    config: ProcessExecutorConfig, on_ended: Callable[[Worker], None], *, preload: tuple[str, ...] = ()
+) -> Zygote:
     """Start a zygote and wait until it is ready.
 
     Args:
         config: the interpreter and the policy.
         on_ended: called with each worker that has ended.
+        preload: modules for it to load.
 
     Raises:
+        UnfitModule: one of the modules has spoilt it: to be tried again without.
         ConfigError: the interpreter cannot be started, cannot import the sandbox, or is too slow; there is no
             directory for temporary files.
 
@@ -319,7 +319,7 @@ async def start_zygote(config: ProcessExecutorConfig, on_ended: Callable[[Worker
     """
     zygote = Zygote(await spawn_zygote(config.python), on_ended)
     try:
-        await zygote.greet(config)
+        await zygote.greet(config, preload)
     except BaseException:
         zygote.kill("it was not ready")
         with trio.move_on_after(_CLOSE_LIMIT, shield=True):

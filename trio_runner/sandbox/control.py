@@ -28,7 +28,9 @@ __all__ = [
     "ForkFailed",
     "Forked",
     "Hello",
+    "Loading",
     "Message",
+    "Unfit",
     "ancillary",
     "encode",
     "receive",
@@ -40,10 +42,12 @@ BATCH = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configure:
-    """Runner to zygote, first of all: the policy (its JSON) and the directory for scratch directories."""
+    """Runner to zygote, first of all: the policy (its JSON), the directory for scratch directories, and the
+    modules to load. Answered by a `Loading` for each module, and by `Hello` at the end."""
 
     policy: str
     scratch: str
+    preload: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,6 +70,21 @@ class Approve:
 
     digest: str
     forget: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Loading:
+    """Zygote to runner: the import of this module begins."""
+
+    module: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unfit:
+    """Zygote to runner: a module is not loaded, and why. If it has spoilt the zygote, that hangs up next."""
+
+    module: str
+    why: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,10 +129,11 @@ class Ended:
     stuck: int = 0
 
 
-Message = Configure | Fork | End | Approve | Hello | Forked | ForkFailed | Ended
+Message = Configure | Fork | End | Approve | Loading | Unfit | Hello | Forked | ForkFailed | Ended
 
 _CLASSES: dict[str, type[Message]] = {
-    cls.__name__: cls for cls in (Configure, Fork, End, Approve, Hello, Forked, ForkFailed, Ended)
+    cls.__name__: cls
+    for cls in (Configure, Fork, End, Approve, Loading, Unfit, Hello, Forked, ForkFailed, Ended)
 }
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode

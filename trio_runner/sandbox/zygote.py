@@ -32,6 +32,7 @@ from collections.abc import Sequence
 
 from . import control, linux
 from .policy import Policy
+from .preload import Spoilt, load
 from .reaping import kill, kill_group, reap_dead
 from .scratch import ScratchDirectories, remove_tree
 from .task import enter, rehearse
@@ -62,6 +63,7 @@ def main(control_descriptor: int) -> None:
     walls = raise_shared_walls()
     gc.disable()
     Zygote(channel, walls).serve()
+    os._exit(0)  # at once, whatever modules have loaded: threads, or handlers for the end of the process
 
 
 class Zygote:
@@ -137,11 +139,27 @@ class Zygote:
                 if forget is not None:
                     self._approved.pop(forget, None)
                 self._approved[digest] = None
-            case control.Configure(policy, scratch):
+            case control.Configure(policy, scratch, modules):
                 self._policy, self._scratch = Policy.from_json(policy), ScratchDirectories(scratch)
                 _lock(scratch)
-                self._get_ready()
-                self._send(control.Hello(os.getpid(), self._walls))
+                if all(map(self._load, modules)):
+                    self._get_ready()
+                    self._send(control.Hello(os.getpid(), self._walls))
+                else:
+                    self._open = False
+
+    def _load(self, module: str) -> bool:
+        """Load a module, and tell whether this process is still fit to be forked."""
+        self._send(control.Loading(module))
+        self._flush()  # what comes next may take long, or end the process
+        try:
+            why = load(module)
+        except Spoilt as spoilt:
+            self._send(control.Unfit(module, str(spoilt)))
+            return False
+        if why is not None:
+            self._send(control.Unfit(module, why))
+        return True
 
     def _get_ready(self) -> None:
         """Do once, before any fork, what every worker would do first."""

@@ -138,6 +138,10 @@ class ScriptedExecutor:
         """The runs that are not over."""
         return tuple(run for run in self.runs if not run.ended.is_set())
 
+    async def reload(self) -> None:
+        """Do nothing. See `Executor.reload`."""
+        await trio.lowlevel.checkpoint()
+
     async def run(self, job: Job, on_event: OnEvent) -> Outcome:
         """Begin a run and wait until the test ends it. See `Executor.run`."""
         run = ScriptedRun(job, on_event)

@@ -1,0 +1,117 @@
+"""Workers that wait for a task, forked ahead of need: as many as there are slots, few when nothing comes.
+
+Theory of operation. What is taken is forked anew a moment later and several at a time, because each fork
+makes the zygote copy what it then writes to, and because the task that took the worker wants the processor
+first. If half of them are gone there is no such moment. After a minute without a task all but a few end; the
+next task brings them back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from .worker import Worker
+
+__all__ = ["WarmWorkers"]
+
+# Seconds to wait for more to be taken, so that what is missing is forked together.
+_GATHER = 0.02
+# Seconds without a task after which most of the workers end, and how many stay.
+_QUIET = 60.0
+_RESTING = 1
+
+
+class WarmWorkers:
+    """The idle workers of a pool.
+
+    Args:
+        target: how many to keep while tasks come.
+        fork: asks for so many workers; returns those that were asked for, none if that is impossible now.
+        wait_until_forking: waits until it may be possible.
+    """
+
+    def __init__(
+        self,
+        target: int,
+        fork: Callable[[int], list[Worker]],
+        wait_until_forking: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._most = target
+        self._target = target
+        self._fork = fork
+        self._wait_until_forking = wait_until_forking
+        self._idle: deque[Worker] = deque()
+        self._below_target = trio.Event()
+        self._scarce = trio.Event()
+        self._rest_at = math.inf
+
+    def __len__(self) -> int:
+        """Return how many workers are ready: those that have not been forked yet do not count."""
+        return sum(1 for worker in self._idle if worker.pid is not None)
+
+    def __contains__(self, worker: Worker) -> bool:
+        """Whether a worker is one of these."""
+        return worker in self._idle
+
+    def take(self) -> Worker | None:
+        """Return a worker for a task, a new one if none is idle; None if there is none to be had now."""
+        self._target = self._most
+        self._rest_at = trio.current_time() + _QUIET
+        if not self._idle:
+            self._idle += self._fork(1)
+        worker = self._idle.popleft() if self._idle else None
+        self.refill()
+        return worker
+
+    def remove(self, worker: Worker) -> bool:
+        """Forget a worker that has ended, and tell whether it was one of these."""
+        if worker not in self._idle:
+            return False
+        self._idle.remove(worker)
+        return True
+
+    def replace_all(self) -> None:
+        """End the workers there are: better ones can be had."""
+        while self._idle:
+            _end(self._idle.popleft())
+        self.refill()
+
+    def refill(self) -> None:
+        """Look again whether there are enough."""
+        if len(self._idle) < self._target:
+            self._below_target.set()
+        if 2 * len(self._idle) < self._target:
+            self._scarce.set()
+
+    async def keep(self) -> None:
+        """Keep as many as should be. Ends by cancellation."""
+        while True:
+            with trio.move_on_at(self._rest_at) as quiet:
+                await self._below_target.wait()
+            if quiet.cancelled_caught:
+                self._rest()
+                continue
+            with trio.move_on_after(_GATHER):
+                await self._scarce.wait()
+            self._below_target, self._scarce = trio.Event(), trio.Event()
+            await self._wait_until_forking()
+            while (missing := self._target - len(self._idle)) > 0 and (workers := self._fork(missing)):
+                self._idle += workers
+
+    def _rest(self) -> None:
+        """End most of the workers, unless a task has come meanwhile."""
+        if trio.current_time() < self._rest_at:
+            return
+        self._rest_at = math.inf
+        self._target = min(_RESTING, self._most)
+        while len(self._idle) > self._target:
+            _end(self._idle.pop())
+
+
+def _end(worker: Worker) -> None:
+    worker.kill()
+    worker.release()
