@@ -10,6 +10,7 @@ from trio_runner.executor.contract import ExecutorStatistics, Job, Started
 from trio_runner.executor.handlers import CombinedExecutor, Handler, HandlerExecutor, HandlerTask
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.scheduling.outcome import Completed, Failed, WorkerDied
+from trio_runner.testing import ScriptedExecutor
 
 from .tasks import Events
 
@@ -155,3 +156,11 @@ async def test_combined_statistics_are_sums() -> None:
         await combined.run(Job("task-7", task_type, RawJson.NULL), Events())
     assert combined.task_types == ("a", "b")
     assert combined.statistics() == ExecutorStatistics(started=3)
+
+
+async def test_a_combination_reloads_every_part() -> None:
+    async def handler(task: HandlerTask) -> None: ...
+
+    parts = [ScriptedExecutor(("a",)), ScriptedExecutor(("b",))]
+    await CombinedExecutor([*parts, HandlerExecutor({"c": handler})]).reload()
+    assert [part.reloads for part in parts] == [1, 1]

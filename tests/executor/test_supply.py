@@ -203,10 +203,23 @@ async def test_closing_in_the_middle_of_loading_leaves_nothing(
     os.mkfifo(fifo)
     endless = f"import os\nopen({str(fifo)!r}, 'w').write(str(os.getpid()))\nwhile True: os.read(0, 0)"
     environment.write("endless", endless)
-    async with open_process_executor(environment.config("endless")) as executor:
+    async with (
+        trio.open_nursery() as nursery,
+        open_process_executor(environment.config("endless")) as executor,
+    ):
         loading = int(await trio.to_thread.run_sync(fifo.read_text))
         with watching(loading) as (process,):
             assert not process.is_dead()
+        ended = trio.Event()
+
+        async def reload() -> None:
+            with trio.CancelScope(shield=True), pytest.raises(trio.ClosedResourceError):
+                await executor.reload()
+            ended.set()
+
+        nursery.start_soon(reload)
+        await trio.testing.wait_all_tasks_blocked()
+    await ended.wait()
     assert not is_there(loading)
     with pytest.raises(trio.ClosedResourceError):
         await executor.reload()

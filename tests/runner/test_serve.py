@@ -121,6 +121,18 @@ async def test_started_comes_with_the_registration_and_brings_the_runner(autojum
     assert stage.runner.statistics().phase is RunnerPhase.ENDED
 
 
+async def test_a_reload_reaches_the_executor_while_the_runner_runs(autojump_clock: MockClock) -> None:
+    stage = Stage(make_config())
+    await stage.runner.reload()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await stage.runner.reload()
+        assert stage.executor.reloads == 1
+        stage.runner.shut_down()
+    await stage.runner.reload()
+    assert stage.executor.reloads == 1
+
+
 async def test_an_idle_runner_shuts_down_at_once(autojump_clock: MockClock) -> None:
     stage = Stage(make_config())
     async with trio.open_nursery() as nursery:

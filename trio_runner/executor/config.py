@@ -9,7 +9,7 @@ import attrs
 from ..errors import ConfigError
 from ..sandbox.policy import Policy
 
-__all__ = ["ProcessExecutorConfig"]
+__all__ = ["ProcessExecutorConfig", "check_module_names"]
 
 
 @attrs.frozen(kw_only=True)
@@ -50,11 +50,20 @@ class ProcessExecutorConfig:
         if not self.start_limit > 0:
             raise ConfigError(f"start_limit must be more than 0 seconds, not {self.start_limit}")
 
-        for module in self.preload:
-            if not all(part.isidentifier() for part in module.split(".")):
-                raise ConfigError(f"preload: {module!r} is no name of a module, such as pandas or xml.etree")
+        check_module_names("preload", self.preload)
 
     @property
     def warm_workers(self) -> int:
         """How many idle workers to keep."""
         return self.workers if self.warm is None else self.warm
+
+
+def check_module_names(setting: str, names: tuple[str, ...]) -> None:
+    """Check that names could be those of modules.
+
+    Raises:
+        ConfigError: one is not; names the setting.
+    """
+    for name in names:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise ConfigError(f"{setting}: {name!r} is no name of a module, such as pandas or xml.etree")

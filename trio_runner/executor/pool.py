@@ -176,8 +176,6 @@ class _Pool:
             ConfigError: the interpreter cannot be started any more; everything stays as it is.
             trio.ClosedResourceError: the executor has been closed.
         """
-        if self._closed:
-            raise trio.ClosedResourceError("this executor has been closed")
         await self._supply.renew()
 
     # --- workers ---

@@ -82,13 +82,31 @@ class ZygoteSupply:
             trio.ClosedResourceError: this supply has been closed.
 
         Cancellation:
-            The one there is stays in use.
+            Nobody waits for the new one any more; it takes over all the same.
         """
+        if self._closed or self._nursery is None:
+            raise trio.ClosedResourceError("this executor has been closed")
+        errors: list[ConfigError] = []
+        ended = trio.Event()
+        self._nursery.start_soon(self._renew_for_somebody, errors, ended)
+        await ended.wait()
+        if self._closed:
+            raise trio.ClosedResourceError("this executor has been closed")
+        for error in errors:
+            raise error
+
+    async def _renew_for_somebody(self, errors: list[ConfigError], ended: trio.Event) -> None:
+        """Renew in our own nursery: when that ends, nothing is left of a zygote that is being started."""
+        try:
+            await self._renew()
+        except ConfigError as exc:
+            errors.append(exc)
+        finally:
+            ended.set()
+
+    async def _renew(self) -> None:
         async with self._renewing:
-            zygote = await self._start_preloaded()
-            if self._closed:
-                zygote.kill("it is not needed any more")
-            self._install(zygote)
+            self._install(await self._start_preloaded())
 
     def close(self) -> None:
         """Have nobody wait for a zygote any more."""
@@ -98,8 +116,7 @@ class ZygoteSupply:
     # --- one taking over from another ---
 
     def _install(self, zygote: Zygote) -> None:
-        if self._nursery is None:
-            raise trio.ClosedResourceError("this executor is not open")
+        assert self._nursery is not None
         before, self.current = self.current, zygote
         self._nursery.start_soon(self._serve, zygote)
         self.ready.set()
@@ -138,7 +155,7 @@ class ZygoteSupply:
 
     async def _try_to_preload(self) -> None:
         try:
-            await self.renew()
+            await self._renew()
         except ConfigError as exc:
             self._trouble(f"preload: nothing is loaded ahead of the tasks: {exc}")
 

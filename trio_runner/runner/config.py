@@ -7,6 +7,7 @@ import math
 import attrs
 
 from ..errors import ConfigError
+from ..executor.config import check_module_names
 from ..protocol.ids import new_id
 from ..sandbox.policy import Policy
 from ..scheduling.offers import OfferPolicy
@@ -38,6 +39,7 @@ class RunnerConfig:
         link: limits of the connections; `LinkSettings.max_message` is the payload limit, 1 000 bytes or more.
         offers: validity, jitter and latency buffer of offers.
         policy: what the code of Python tasks may import and use.
+        preload: modules that are loaded once, so that Python tasks import them for nothing.
 
     Raises:
         ConfigError: a value is out of range, or values contradict each other.
@@ -57,6 +59,7 @@ class RunnerConfig:
     link: LinkSettings = attrs.field(factory=LinkSettings)
     offers: OfferPolicy = attrs.field(factory=OfferPolicy)
     policy: Policy = attrs.field(factory=Policy)
+    preload: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         _check_brokers(self.brokers)
@@ -71,6 +74,7 @@ class RunnerConfig:
         for name in ("task_timeout", "settings_timeout", "grace"):
             _check_seconds(name, getattr(self, name), at_least=None)
         _check_seconds("idle_timeout", self.idle_timeout, at_least=0)
+        check_module_names("preload", self.preload)
 
 
 def _check_brokers(brokers: tuple[str, ...]) -> None:

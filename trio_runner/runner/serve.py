@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -100,6 +101,21 @@ class Runner:
         """
         self._shutdown.set()
 
+    async def reload(self) -> None:
+        """Have later tasks use what is on disk now, such as new versions of packages.
+
+        Running tasks are not touched and none is lost. Returns when the first task could use it; at once if
+        the runner does not run.
+
+        Raises:
+            ConfigError: that is impossible; everything stays as it is.
+        """
+        if self._shared is None or self._phase is RunnerPhase.ENDED:
+            await trio.lowlevel.checkpoint()
+        else:
+            with contextlib.suppress(trio.ClosedResourceError):  # it has ended meanwhile
+                await self._shared.executor.reload()
+
     def statistics(self) -> RunnerStatistics:
         """Return a snapshot."""
         shared = self._shared
@@ -119,6 +135,7 @@ class Runner:
             return
         config = ProcessExecutorConfig(
             policy=self.config.policy,
+            preload=self.config.preload,
             workers=self.config.max_concurrency,
             max_payload=max(1, self.config.link.max_message - _ENVELOPE),
         )

@@ -113,6 +113,7 @@ class ScriptedExecutor:
 
     Attributes:
         runs: every run so far, in the order they began.
+        reloads: how often it was asked to reload.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class ScriptedExecutor:
         answer: Callable[[Job], Outcome | None] | None = None,
     ) -> None:
         self.runs: list[ScriptedRun] = []
+        self.reloads = 0
         self._task_types = task_types
         self._answer = answer
         self._handed_out = 0
@@ -139,7 +141,8 @@ class ScriptedExecutor:
         return tuple(run for run in self.runs if not run.ended.is_set())
 
     async def reload(self) -> None:
-        """Do nothing. See `Executor.reload`."""
+        """Count it. See `Executor.reload`."""
+        self.reloads += 1
         await trio.lowlevel.checkpoint()
 
     async def run(self, job: Job, on_event: OnEvent) -> Outcome:

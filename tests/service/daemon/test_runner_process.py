@@ -262,3 +262,21 @@ async def test_a_lost_connection_is_made_again_with_a_fresh_token() -> None:
         assert (await again.next(m.TaskDone)).data.decode() == {"result": 1}
         daemon.process.send_signal(signal.SIGTERM)
         assert await daemon.ended() == 0
+
+
+async def test_a_hangup_has_later_tasks_run_in_fresh_processes() -> None:
+    allowed = {"N8N_RUNNERS_STDLIB_ALLOW": "os", "N8N_RUNNERS_EXTERNAL_ALLOW": "attrs"}
+
+    async def zygote(session: Session) -> object:
+        await session.start("import os\nreturn os.getppid()")
+        return (await session.next(m.TaskDone)).data.decode()["result"]
+
+    async with registered(**allowed) as (daemon, session, _):
+        before = await zygote(session)
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.line("New tasks use what is on disk now")
+        after = await zygote(session)
+        assert before != after
+        assert not any("preload" in line for line in daemon.err)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert await daemon.ended() == 0

@@ -47,6 +47,27 @@ def test_everything_arrives() -> None:
     assert config.policy.environment == ()
 
 
+@pytest.mark.parametrize(
+    ("environ", "preload"),
+    [
+        ({}, ()),
+        ({"N8N_RUNNERS_EXTERNAL_ALLOW": "*"}, ()),
+        ({"N8N_RUNNERS_EXTERNAL_ALLOW": "pytest,attrs,not_installed,scikit-learn,json"}, ("attrs", "pytest")),
+        ({"N8N_RUNNERS_EXTERNAL_ALLOW": "attrs", "TRIO_RUNNER_PRELOAD": "json,decimal"}, ("decimal", "json")),
+        ({"N8N_RUNNERS_EXTERNAL_ALLOW": "attrs", "TRIO_RUNNER_PRELOAD": ""}, ()),
+    ],
+)
+def test_what_is_loaded_ahead_of_the_tasks(environ: dict[str, str], preload: tuple[str, ...]) -> None:
+    environ = {**AUTH, **environ}
+    assert runner_config(reading(environ), environ).preload == preload
+
+
+def test_what_cannot_be_loaded_ahead_is_refused() -> None:
+    environ = {**AUTH, "TRIO_RUNNER_PRELOAD": "scikit-learn"}
+    with pytest.raises(ConfigError, match="preload: 'scikit-learn' is no name of a module"):
+        runner_config(reading(environ), environ)
+
+
 def test_defaults_arrive() -> None:
     first, second = (runner_config(reading(GRANT), GRANT) for _ in range(2))
     assert first.grant_token == "grant-token-1"

@@ -57,6 +57,7 @@ RUN_CASES = [
     Case("stdlib_allow", " json , re,", frozenset({"json", "re"}), "*", NAMES_BAD),
     Case("external_allow", "*", frozenset({"*"}), "pandas", NAMES_BAD),
     Case("builtins_deny", "eval,exec", frozenset({"eval", "exec"}), "", ("*", "a b")),
+    Case("preload", "numpy,pandas", frozenset({"numpy", "pandas"}), "", ("*", "a b")),
     Case("allow_transitive_imports", "true", True, "false", ("maybe", "2", "on")),
     Case("block_env_access", "FALSE", False, "1", ("nope",)),
     Case("auto_shutdown_timeout", "15", 15.0, "0", ("x", "-1", "nan", "inf")),

@@ -17,7 +17,8 @@ Run tasks for one or more brokers until told to end.
 
 Connects to the brokers, offers free slots and runs what it is given, each task in a process of its own. A
 lost connection is made again. SIGTERM and SIGINT stop the offers, let running tasks finish within the
-graceful limit and end the rest; a second signal ends them at once.
+graceful limit and end the rest; a second signal ends them at once. SIGHUP loads modules afresh: later tasks
+use the versions that are on disk then, and no running task is disturbed.
 """
 
 _EPILOG = """\

@@ -23,7 +23,7 @@ from ..settings.run_config import oddities, runner_config
 from ..settings.table import Reading, secret_variables
 from .health import serve_health
 from .lifetime import live, run_to_exit_code
-from .signals import ignore_further_signals
+from .signals import ignore_further_signals, reload_on_hangup
 
 __all__ = ["run_daemon"]
 
@@ -59,6 +59,7 @@ async def _serve(settings: RunSettings, config: RunnerConfig) -> None:
             if settings.health_check:
                 host, port = settings.health_check_host, settings.health_check_port
                 await nursery.start(serve_health, host, port, lambda: runner.statistics().ready)
+            await nursery.start(reload_on_hangup, runner.reload)
             await runner.run()
             nursery.cancel_scope.cancel()
 

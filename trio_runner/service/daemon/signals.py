@@ -1,14 +1,16 @@
-"""Signals: the first asks for a graceful end, the second for one at once."""
+"""Signals: the first asks for a graceful end, the second for one at once; SIGHUP asks for a reload."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 import trio
 
-__all__ = ["ignore_further_signals", "watch_signals"]
+from ...errors import TrioRunnerError
+
+__all__ = ["ignore_further_signals", "reload_on_hangup", "watch_signals"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,6 +38,28 @@ async def watch_signals(
         wind_down()
         log.warning(f"{await _next_name(arriving)} received again; ending at once")
         end_now()
+
+
+async def reload_on_hangup(
+    reload: Callable[[], Awaitable[None]], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Reload at every SIGHUP, one reload after the other. Ends by cancellation.
+
+    Args:
+        reload: what to call; what of ours it raises is logged.
+        task_status: started once the signal is caught.
+    """
+    log = structlog.get_logger("trio_runner")
+    with trio.open_signal_receiver(signal.SIGHUP) as arriving:
+        task_status.started()
+        async for _ in arriving:
+            log.info("SIGHUP received: loading modules afresh")
+            try:
+                await reload()
+            except TrioRunnerError as exc:
+                log.warning(f"The reload failed, and everything stays as it was: {exc}")
+            else:
+                log.info("New tasks use what is on disk now")
 
 
 def ignore_further_signals() -> None:

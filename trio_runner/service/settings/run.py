@@ -139,6 +139,16 @@ class RunSettings:
         group=_CODE,
         empty_counts=True,
     )
+    preload: frozenset[str] = setting(
+        "TRIO_RUNNER_PRELOAD",
+        flag="--preload",
+        kind=NameList(),
+        default=frozenset(),
+        default_text="the external modules allowed by name",
+        about="Modules to load before the tasks, which then import them for nothing; empty: none.",
+        group=_CODE,
+        empty_counts=True,
+    )
     allow_transitive_imports: bool = setting(
         "TRIO_RUNNER_ALLOW_TRANSITIVE_IMPORTS",
         "N8N_RUNNERS_ALLOW_TRANSITIVE_IMPORTS",

@@ -50,8 +50,17 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
         grace=settings.graceful_shutdown_timeout,
         link=LinkSettings(max_message=settings.max_payload, ca_file=settings.ca_file or None),
         policy=policy,
+        preload=_preload(reading),
     )
     return attrs.evolve(config, runner_id=settings.runner_id) if settings.runner_id else config
+
+
+def _preload(reading: Reading[RunSettings]) -> tuple[str, ...]:
+    """Return the modules to load ahead of the tasks: as given, else the allowed ones that there are."""
+    if "preload" in reading.origins:
+        return tuple(sorted(reading.settings.preload))
+    named = reading.settings.external_allow - {"*"} - sys.stdlib_module_names
+    return tuple(sorted(filter(_installed, named)))
 
 
 def visible_environment(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
