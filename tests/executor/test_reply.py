@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -222,3 +223,22 @@ def test_code_cannot_vouch_for_other_code() -> None:
 @pytest.mark.parametrize("digest", [b"", b"f" * 63, b"F" * 64, b"g" * 64, b"\xe9" * 64])
 def test_a_digest_is_64_hexadecimal_digits(digest: bytes) -> None:
     assert "APPROVED that makes no sense" in broken(STARTED + frame(FrameKind.APPROVED, digest))
+
+
+def test_a_large_result_is_held_once() -> None:
+    count, chunk = 80, b"x" * 200_000
+    size = count * len(chunk) + 2
+    reply = Reply(max_result=size)
+    reply.feed(STARTED)
+    tracemalloc.start()
+    try:
+        reply.feed(pack_header(FrameKind.RESULT, size) + b'"')
+        for _ in range(count):
+            reply.feed(chunk)
+        reply.feed(b'"')
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(reply.outcome, Completed)
+    assert len(reply.outcome.result) == size
+    assert peak < 1.4 * size

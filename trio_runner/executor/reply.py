@@ -13,6 +13,7 @@ been sent by the worker itself. So code cannot vouch for other code.
 from __future__ import annotations
 
 import enum
+import io
 import json
 import re
 
@@ -89,7 +90,7 @@ class Reply:
         self._header = b""
         self._kind: FrameKind | None = None
         self._missing = 0
-        self._chunks: list[bytes] = []
+        self._payload = io.BytesIO()  # grows in place, and gives away what it holds: large results exist once
 
     @property
     def started(self) -> bool:
@@ -142,16 +143,15 @@ class Reply:
             self._kind, self._missing = kind, length
 
     def _read_payload(self, data: bytes, position: int) -> int:
-        chunk = data[position : position + self._missing]
-        self._chunks.append(chunk)
-        self._missing -= len(chunk)
-        return position + len(chunk)
+        taken = self._payload.write(memoryview(data)[position : position + self._missing])
+        self._missing -= taken
+        return position + taken
 
     # --- what a frame means ---
 
     def _finish_frame(self) -> list[ExecutorEvent | Approved]:
-        kind, payload = self._kind, b"".join(self._chunks)
-        self._kind, self._chunks = None, []
+        kind, payload = self._kind, self._payload.getvalue()
+        self._kind, self._payload = None, io.BytesIO()
         phase = self._phase
         try:
             match kind:
