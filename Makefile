@@ -12,7 +12,7 @@ BOOTSTRAP := .venvs/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: help demo test test-all check lint types lock clean install
+.PHONY: help demo test test-all check lint types bench lock clean install
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,10 +42,13 @@ check: lint types test ## lint, strict types and every test
 lint: $(STAMP) ## ruff and flake8-async
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	find trio_runner tests examples -name '*.py' -print0 | xargs -0 $(BIN)/flake8-async --enable=ASYNC --disable=ASYNC9,ASYNC114,ASYNC124,ASYNC128
+	find trio_runner tests examples bench -name '*.py' -print0 | xargs -0 $(BIN)/flake8-async --enable=ASYNC --disable=ASYNC9,ASYNC114,ASYNC124,ASYNC128
 
 types: $(STAMP) ## strict mypy over package, tests and examples
 	$(BIN)/mypy
+
+bench: $(STAMP) ## measure speed against the ceilings of this machine, about eight minutes
+	$(BIN)/python -m bench
 
 lock: $(UV) ## renew requirements.lock from pyproject.toml
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

@@ -62,7 +62,7 @@ async def _never_settle(ages: Ages) -> None:
     async with open_broker() as broker, open_registered(broker, MAX_CONCURRENCY="1") as (_, session):
         task_id = await session.hold()
         held_at = trio.current_time()
-        reoffered = await session.peer.next_received("runner:taskoffer", limit=15)
+        reoffered = await session.peer.next_received("runner:taskoffer", limit=25)
         ages.waited = reoffered.at - held_at
         session.peer.send(
             {"type": "broker:tasksettings", "taskId": task_id, "settings": {"code": "return 1", "items": []}}

@@ -38,7 +38,7 @@ def test_each_renewal_comes_at_the_runners_own_deadline(ages: Ages) -> None:
 
 @pytest.mark.row("3", "an accepted task whose settings never come does not hold its slot for ever")
 def test_a_slot_without_settings_is_freed(ages: Ages) -> None:
-    assert 1.9 < ages.waited < 10  # the broker itself allows 2 s for the settings
+    assert 1.9 < ages.waited < 20  # the broker itself allows 2 s for the settings
 
 
 @pytest.mark.row("3", "settings that come after the slot was freed start nothing")

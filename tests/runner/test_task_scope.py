@@ -71,6 +71,38 @@ async def test_without_settings_it_ends_at_the_settings_deadline(
     assert bench.executor.runs == []
 
 
+async def test_overdue_settings_are_waited_for_while_something_large_is_arriving(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    scope = TaskScope("t", "python", 0, trio.current_time() + 5)
+    executor = ScriptedExecutor()
+    began = trio.current_time()
+    asked: list[float] = []
+
+    def receiving() -> bool:
+        asked.append(trio.current_time() - began)
+        return len(asked) <= 3
+
+    assert await scope.run(executor, ignore, receiving=receiving) is NO_SETTINGS
+    assert asked == [5, 6, 7, 8]
+    assert executor.runs == []
+
+
+async def test_settings_that_were_on_their_way_start_the_task(autojump_clock: trio.testing.MockClock) -> None:
+    scope = TaskScope("t", "python", 0, trio.current_time() + 5)
+    executor = ScriptedExecutor(answer=lambda job: Completed(RawJson(b"1")))
+    outcomes: list[Outcome] = []
+
+    async def run() -> None:
+        outcomes.append(await scope.run(executor, ignore, receiving=lambda: True))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        await trio.sleep(20)
+        scope.begin(SETTINGS, now=trio.current_time(), timeout=60)
+    assert outcomes == [Completed(RawJson(b"1"))]
+
+
 async def test_settings_move_the_deadline_to_that_of_the_run(autojump_clock: trio.testing.MockClock) -> None:
     async with trio.open_nursery() as nursery:
         bench = Bench(nursery, settings_deadline=5)

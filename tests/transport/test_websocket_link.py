@@ -48,6 +48,30 @@ async def read_until(peer: Any, opcode: int) -> list[Any]:
     return frames
 
 
+# --- what is on its way ----------------------------------------------------------------------------
+
+
+def is_receiving(link: Link[Any]) -> bool:
+    return link.receiving
+
+
+async def test_a_large_message_that_is_arriving_shows(meet: Meet, autojump_clock: MockClock) -> None:
+    async with meet() as (link, peer):
+        assert not is_receiving(link)
+        await peer.send(TEXT, INFO_REQUEST)
+        await link.receive()
+        assert not is_receiving(link)
+        text = b'{"type":"runner:taskdone","taskId":"1","data":"%s"}' % (b"y" * 300_000)
+        await peer.send(TEXT, text[:200_000], final=False)
+        await trio.sleep(1)
+        assert is_receiving(link)
+        await trio.sleep(5)
+        assert not is_receiving(link), "nothing has come for a while"
+        await peer.send(CONTINUATION, text[200_000:])
+        assert isinstance(await link.receive(), m.TaskDone)
+        assert not is_receiving(link)
+
+
 # --- frames -----------------------------------------------------------------------------------------
 
 

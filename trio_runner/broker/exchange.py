@@ -49,7 +49,7 @@ class Exchange:
     """
 
     def __init__(self, limits: MatchingLimits, observer: Observer) -> None:
-        self._matchmaker = Matchmaker(limits)
+        self._matchmaker = Matchmaker(limits, receiving=self._is_receiving)
         self._observer = observer
         self._connections: dict[int, _Connection] = {}
         self._numbers = itertools.count()
@@ -162,6 +162,10 @@ class Exchange:
         return self._matchmaker.statistics()
 
     # --- decisions ----------------------------------------------------------------------------------
+
+    def _is_receiving(self, number: int) -> bool:
+        connection = self._connections.get(number)
+        return connection is not None and connection.link.receiving
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
         """Carry decisions out in the order they were taken, also when the observer causes more of them."""

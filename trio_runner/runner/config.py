@@ -33,7 +33,8 @@ class RunnerConfig:
         runners_path: the broker's path for runners, as in its ``N8N_RUNNERS_PATH``.
         max_concurrency: task slots, shared by all brokers and task types.
         task_timeout: seconds from the arrival of a task's settings to its end.
-        settings_timeout: seconds an accepted task may wait for its settings before its slot is freed.
+        settings_timeout: seconds an accepted task may wait for its settings before its slot is freed. The
+            broker's own limit is 2 s, but large settings take their time from the requester to it.
         idle_timeout: seconds without a task after which the runner ends; 0: never.
         grace: seconds that running tasks get at shutdown.
         link: limits of the connections; `LinkSettings.max_message` is the payload limit, 1 000 bytes or more.
@@ -53,7 +54,7 @@ class RunnerConfig:
     runners_path: str = "/runners"
     max_concurrency: int = 5
     task_timeout: float = 60.0
-    settings_timeout: float = 5.0
+    settings_timeout: float = 15.0
     idle_timeout: float = 0.0
     grace: float = 10.0
     link: LinkSettings = attrs.field(factory=LinkSettings)

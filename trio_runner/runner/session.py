@@ -226,7 +226,7 @@ class Session:
             self._on_executor_event(scope, event)
 
         try:
-            outcome = await scope.run(self._shared.executor, on_event)
+            outcome = await scope.run(self._shared.executor, on_event, receiving=lambda: self._link.receiving)
         except BaseException:  # Cancelled, which comes in groups from an executor that has nurseries
             self._task_over(scope, "link-lost", "The connection to the broker was lost", 0)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -19,6 +20,9 @@ NO_SETTINGS = Failed(
     kind="settings",
 )
 """How an accepted task ends whose settings never come."""
+
+# Seconds after which overdue settings are asked for again while a large message is arriving.
+_LOOK_AGAIN = 1.0
 
 
 @attrs.define(eq=False)
@@ -40,18 +44,16 @@ class TaskScope:
     task_id: str
     task_type: str
     accepted_at: float
-    _deadline: float
+    _settings_deadline: float
     continue_on_fail: bool = False
     trouble: str = ""
+    _deadline: float = math.inf
     _overdue: Outcome = NO_SETTINGS
     _grace_end: float = math.inf
     _cancelled: bool = False
     _settings: RawJson | None = None
     _settings_arrived: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
-
-    def __attrs_post_init__(self) -> None:
-        self._arm()
 
     def begin(self, settings: RawJson, *, now: float, timeout: float) -> None:
         """Take the settings: the task runs from here on.
@@ -78,12 +80,16 @@ class TaskScope:
         self._grace_end = min(self._grace_end, deadline)
         self._arm()
 
-    async def run(self, executor: Executor, on_event: OnEvent) -> Outcome:
+    async def run(
+        self, executor: Executor, on_event: OnEvent, *, receiving: Callable[[], bool] = lambda: False
+    ) -> Outcome:
         """Wait for the settings, run the task, and say how it ended.
 
         Args:
             executor: what runs the task.
             on_event: passed on to `Executor.run`.
+            receiving: whether a large message is just arriving; asked when the settings are overdue, because
+                they may be that message, or wait behind it.
 
         Cancellation:
             A cancellation from outside (the connection was lost) stops the task and passes through, alone or
@@ -92,7 +98,8 @@ class TaskScope:
         """
         outcome: Outcome | None = None
         with self._scope:
-            await self._settings_arrived.wait()
+            if not await self._settings_came(receiving):
+                return NO_SETTINGS
             assert self._settings is not None
             job = Job(self.task_id, self.task_type, self._settings)
             self._settings = None  # the executor's from here on: a payload is not kept twice
@@ -110,6 +117,16 @@ class TaskScope:
         if outcome is None or self._scope.cancelled_caught:
             return Cancelled() if self._grace_end < self._deadline else self._overdue
         return outcome
+
+    async def _settings_came(self, receiving: Callable[[], bool]) -> bool:
+        """Wait for the settings; False: they are overdue, and nothing large is arriving."""
+        while not self._settings_arrived.is_set():
+            with trio.move_on_at(self._settings_deadline):
+                await self._settings_arrived.wait()
+            if not self._settings_arrived.is_set() and not receiving():
+                return False
+            self._settings_deadline = trio.current_time() + _LOOK_AGAIN
+        return True
 
     def _arm(self) -> None:
         self._scope.deadline = min(self._deadline, self._grace_end)

@@ -37,6 +37,7 @@ class Conduit(trio.abc.Stream):
     Attributes:
         head: the first bytes that came from the stream.
         last_heard: when bytes came last, on trio's clock.
+        unfinished: bytes that have come since the last whole message was taken in.
         close_queued: a close frame is in the queue or has been written: no frame may follow it.
         finished: the stream has ended, or trio_websocket has given it up.
         on_finished: called once when that happens.
@@ -45,6 +46,7 @@ class Conduit(trio.abc.Stream):
     def __init__(self, stream: trio.abc.Stream, wake: Callable[[], None], *, replay: bytes = b"") -> None:
         self.head = b""
         self.last_heard = trio.current_time()
+        self.unfinished = 0
         self.close_queued = False
         self.finished = False
         self.on_finished: Callable[[], None] = _nothing
@@ -117,6 +119,7 @@ class Conduit(trio.abc.Stream):
 
     def _heard(self, received: bytes | bytearray) -> None:
         self.last_heard = trio.current_time()
+        self.unfinished += len(received)
         if not received:
             self._finish()
         elif len(self.head) < _HEAD:

@@ -91,6 +91,15 @@ class Link(Protocol[MessageT_co]):
         """Who is on the other end, for logs: a URL without secrets, or an address."""
         ...
 
+    @property
+    def receiving(self) -> bool:
+        """A large message is on its way in: the peer is not silent, although it has said nothing whole yet.
+
+        Whoever limits the time for an answer asks this when that time is up: a payload of hundreds of
+        megabytes takes seconds, and what was queued behind it comes no earlier.
+        """
+        ...
+
     def send(self, message: object) -> None:
         """Queue a message. Never blocks, never fails for a lost connection: `receive` reports the loss.
 

@@ -53,6 +53,11 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         """Who is on the other end, for logs: a URL without secrets, or an address."""
         return self._peer
 
+    @property
+    def receiving(self) -> bool:
+        """A large message is on its way in. Never, where messages arrive whole."""
+        return False
+
     def send(self, message: object) -> None:
         """Queue a message. Never blocks, never fails for a lost connection: `receive` reports the loss.
 

@@ -45,6 +45,10 @@ _LARGE = 1024 * 1024
 """Bytes from which a message is taken in with a pause."""
 _LATE = 1.0
 """Seconds a timer may be late before its verdict is not trusted: the loop, not the peer, was asleep."""
+_ON_ITS_WAY = 64 * 1024
+"""Bytes of an unfinished message from which on it is on its way: more than pings leave in a long silence."""
+_PAUSE = 5.0
+"""Seconds without a byte after which a message no longer counts as on its way."""
 _NORMAL, _GOING_AWAY, _TOO_BIG, _INTERNAL_ERROR = 1000, 1001, 1009, 1011
 _ABNORMAL = 1006
 
@@ -97,6 +101,12 @@ class WebSocketLink(QueuedLink[MessageT]):
         self._peer_closed = False
         self._handshake_over = trio.Event()
         self._failure: BaseException | None = None
+
+    @property
+    def receiving(self) -> bool:
+        """A large message is on its way in: a good part of it is here, and more came only just now."""
+        silence = trio.current_time() - self._conduit.last_heard
+        return self._conduit.unfinished >= _ON_ITS_WAY and silence < _PAUSE
 
     # --- for `hosted` -------------------------------------------------------------------------------
 
@@ -184,6 +194,7 @@ class WebSocketLink(QueuedLink[MessageT]):
             self._closed(exc.reason)
 
     async def _take_in(self, content: str | bytes) -> None:
+        self._conduit.unfinished = 0
         if isinstance(content, bytes):
             self._admit(Malformed("binary frame; every message is a text frame"))
             return

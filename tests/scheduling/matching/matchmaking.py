@@ -28,12 +28,18 @@ class Desk:
     Attributes:
         now: current time, seconds.
         news: decisions not looked at yet.
+        receiving: connections over which a large message is arriving.
     """
 
     def __init__(self, **limits: float) -> None:
         ids, self._names = count(1), count(1)
         self._connections = count(1)
-        self.matchmaker = Matchmaker(MatchingLimits(**limits), new_id=lambda: f"task{next(ids)}")  # type: ignore[arg-type]
+        self.receiving: set[int] = set()
+        self.matchmaker = Matchmaker(
+            MatchingLimits(**limits),  # type: ignore[arg-type]
+            new_id=lambda: f"task{next(ids)}",
+            receiving=lambda connection: connection in self.receiving,
+        )
         self.now = 1000.0
         self.news: list[Decision] = []
 

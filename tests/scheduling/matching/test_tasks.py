@@ -163,6 +163,29 @@ def test_after_a_stall_there_is_half_a_second_once() -> None:
     assert desk.matchmaker.statistics().declined == {"missed": 1}
 
 
+def test_a_runner_whose_large_result_is_arriving_is_not_blamed_for_the_answer_behind_it() -> None:
+    desk = Desk(max_strikes=1)
+    runner, requester = desk.runner(), desk.requester()
+    task_id = desk.pending(runner, requester)
+    desk.receiving.add(runner)
+    desk.wait(7)
+    assert desk.dropped() == []
+    desk.from_runner(runner, m.TaskAccepted(task_id))
+    assert len(desk.sent(requester, m.TaskReady)) == 1
+
+
+def test_settings_that_are_on_their_way_are_waited_for_and_no_longer() -> None:
+    desk = Desk()
+    runner, requester = desk.runner(), desk.requester()
+    desk.ready(runner, requester)
+    desk.receiving.add(requester)
+    desk.wait(30)
+    assert outcomes(desk) == []
+    desk.receiving.remove(requester)
+    desk.wait(1)
+    assert outcomes(desk) == ["no-settings"]
+
+
 # --- settings and execution -------------------------------------------------------------------------
 
 

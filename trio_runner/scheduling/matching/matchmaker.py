@@ -55,10 +55,16 @@ class Matchmaker:
     Args:
         limits: time limits and bounds.
         new_id: makes task ids.
+        receiving: whether a large message is just arriving over a connection. An answer that is overdue
+            is waited for while that is so: it may be that message, or come behind it.
     """
 
     def __init__(
-        self, limits: MatchingLimits = _DEFAULT_LIMITS, *, new_id: Callable[[], str] = _new_id
+        self,
+        limits: MatchingLimits = _DEFAULT_LIMITS,
+        *,
+        new_id: Callable[[], str] = _new_id,
+        receiving: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._limits = limits
         self._outbox = Outbox()
@@ -66,7 +72,9 @@ class Matchmaker:
         self._fleet = Fleet()
         self._requesters: Roster[ConnectedRequester] = Roster()
         self._requests = RequestDesk(limits, self._outbox, self._totals, self._fleet, self._open_attempt)
-        self._tasks = TaskDesk(limits, self._outbox, self._totals, self._requests, self._missed, new_id)
+        self._tasks = TaskDesk(
+            limits, self._outbox, self._totals, self._requests, self._missed, new_id, receiving
+        )
 
     # --- runners ------------------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ __all__ = ["BrokerTask", "TaskDesk"]
 # Seconds. A short deadline that is noticed this late was missed by the broker, whose loop stood still: the
 # answer may have come long ago and be unread. It gets this much once more, before anybody is blamed.
 _STALL = 0.5
+# Seconds after which an overdue answer is asked for again while a large message is arriving.
+_LOOK_AGAIN = 1.0
 
 
 @attrs.define(eq=False)
@@ -60,6 +62,13 @@ class BrokerTask:
     accepted: float = 0.0
     second_chance: bool = False
 
+    @property
+    def awaited(self) -> int:
+        """The connection from which the next step must come, before the task runs."""
+        if self.phase is BrokerPhase.AWAITING_SETTINGS:
+            return self.request.requester
+        return self.runner.connection
+
 
 class TaskDesk:
     """All tasks that have not ended.
@@ -71,6 +80,7 @@ class TaskDesk:
         requests: where requests go back to.
         missed: told of every accept that a runner left unanswered.
         new_id: makes task ids.
+        receiving: whether a large message is just arriving over a connection.
     """
 
     def __init__(
@@ -81,6 +91,7 @@ class TaskDesk:
         requests: RequestDesk,
         missed: Callable[[ConnectedRunner, float], None],
         new_id: Callable[[], str],
+        receiving: Callable[[int], bool],
     ) -> None:
         self._limits = limits
         self._outbox = outbox
@@ -88,6 +99,7 @@ class TaskDesk:
         self._requests = requests
         self._missed = missed
         self._new_id = new_id
+        self._receiving = receiving
         self._tasks: dict[str, BrokerTask] = {}
         self._of_runner: Grouped[int, str, BrokerTask] = Grouped()
         # Accepted ones only: before that the request stands for it.
@@ -247,6 +259,8 @@ class TaskDesk:
             if task.phase is BrokerPhase.RUNNING:
                 error = failures.execution_timed_out(self._limits.execution_timeout)
                 self._stop(task, "timeout", "Task execution timed out", error, now)
+            elif self._receiving(task.awaited):
+                self._give(task, _LOOK_AGAIN, now)  # the answer is that message, or comes behind it
             elif now - task.deadline > _STALL and not task.second_chance:
                 self._give(task, _STALL, now)
                 task.second_chance = True
