@@ -43,7 +43,7 @@ def load(module: str) -> str | None:
     threads, children, descriptors = _threads(), linux.children(), _descriptors()
     try:
         importlib.import_module(module)
-    except BaseException as error:  # noqa: ASYNC104 - no trio here; whatever it raises is about the module
+    except BaseException as error:  # whatever it raises is about the module
         raise Spoilt(f"its import raised {type(error).__name__}: {error}"[:_LONGEST]) from None
     if (started := _threads() - threads) > 0:
         raise Spoilt(f"its import starts {started} thread{'s' * (started > 1)}, which a fork would not have")
