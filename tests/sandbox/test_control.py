@@ -10,7 +10,7 @@ import pytest
 from trio_runner.sandbox import control
 
 MESSAGES: list[control.Message] = [
-    control.Configure('{"text": "two\\nlines é"}', "/scratch"),
+    control.Configure('{"text": "two\\nlines é"}', "{}", "/scratch"),
     control.Fork((1, 2)),
     control.End(1),
     control.Approve("d" * 64, None),

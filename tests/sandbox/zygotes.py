@@ -15,6 +15,7 @@ from typing import Self
 
 import trio_runner
 from trio_runner.sandbox import control
+from trio_runner.sandbox.config import SandboxConfig
 from trio_runner.sandbox.framing import HEADER, FrameKind, pack_header, unpack_header
 from trio_runner.sandbox.policy import Policy
 
@@ -78,7 +79,9 @@ class HeldZygote:
         self.workers: dict[int, HeldWorker] = {}
         self._decoder = control.ControlDecoder()
         self._messages: list[tuple[control.Message, list[int]]] = []
-        self.send(control.Configure(policy.to_json(), str(scratch)))
+        self.send(
+            control.Configure(policy.to_json(), SandboxConfig(strictness="off").to_json(), str(scratch))
+        )
         (hello, _) = self.receive()
         assert isinstance(hello, control.Hello)
         self.hello = hello

@@ -7,6 +7,7 @@ import sys
 import attrs
 
 from ..errors import ConfigError
+from ..sandbox.config import SandboxConfig
 from ..sandbox.policy import Policy
 
 __all__ = ["ProcessExecutorConfig", "check_module_names"]
@@ -18,6 +19,7 @@ class ProcessExecutorConfig:
 
     Attributes:
         policy: what the code of a task may do.
+        sandbox: the walls around each task.
         workers: tasks that may run at once, ≥ 1.
         warm: workers forked ahead of need, ≥ 0; None: as many as `workers`.
         task_types: the task types to run.
@@ -32,6 +34,7 @@ class ProcessExecutorConfig:
     """
 
     policy: Policy = attrs.field(factory=Policy)
+    sandbox: SandboxConfig = attrs.field(factory=SandboxConfig)
     workers: int = 5
     warm: int | None = None
     task_types: tuple[str, ...] = ("python",)

@@ -56,14 +56,18 @@ class Zygote:
         on_ended: called with each worker that has ended.
 
     Attributes:
-        walls: names of the walls between the workers and this machine.
+        pid: its process id; that of its first process until it has greeted.
+        walls: names of the walls around each worker.
+        missing: those that this machine does not have, and why.
         alive: it can be asked for workers; False from the moment its end is noticed.
         lost: why it is gone, once `serve` has returned.
         unfit: modules that it was to load and did not, and why.
     """
 
     def __init__(self, spawned: ZygoteProcess, on_ended: Callable[[Worker], None]) -> None:
+        self.pid = spawned.process.pid
         self.walls: tuple[str, ...] = ()
+        self.missing: tuple[tuple[str, str], ...] = ()
         self.alive = True
         self.lost = ""
         self.unfit: dict[str, str] = {}
@@ -82,14 +86,12 @@ class Zygote:
         self._retired = trio.Event()
         self._greeted = trio.Event()
 
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._spawned.process.pid
-
     async def greet(self, config: ProcessExecutorConfig, preload: tuple[str, ...]) -> None:
         """Send the policy and wait until the zygote is ready. See `start_zygote`."""
-        self._link.post(control.Configure(config.policy.to_json(), self._spawned.scratch, preload))
+        policy, sandbox = config.sandbox.policy_for(config.policy), config.sandbox
+        self._link.post(
+            control.Configure(policy.to_json(), sandbox.to_json(), self._spawned.scratch, preload)
+        )
         self._start_limit = config.start_limit
         with trio.move_on_after(config.start_limit) as limit:
             self._progress = limit
@@ -211,8 +213,8 @@ class Zygote:
                 self._progress.deadline = trio.current_time() + self._start_limit
             case control.Unfit(module, why):
                 self.unfit[module] = why
-            case control.Hello(_, walls):
-                self.walls = walls
+            case control.Hello(pid, walls, missing):
+                self.pid, self.walls, self.missing = pid, walls, missing
                 self._loading = ""
                 self._greeted.set()
             case control.Forked(numbers, pids):

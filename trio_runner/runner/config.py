@@ -9,6 +9,7 @@ import attrs
 from ..errors import ConfigError
 from ..executor.config import check_module_names
 from ..protocol.ids import new_id
+from ..sandbox.config import SandboxConfig
 from ..sandbox.policy import Policy
 from ..scheduling.offers import OfferPolicy
 from ..transport.endpoints import broker_endpoint
@@ -40,6 +41,7 @@ class RunnerConfig:
         link: limits of the connections; `LinkSettings.max_message` is the payload limit, 1 000 bytes or more.
         offers: validity, jitter and latency buffer of offers.
         policy: what the code of Python tasks may import and use.
+        sandbox: the walls around each Python task, and their limits.
         preload: modules that are loaded once, so that Python tasks import them for nothing.
 
     Raises:
@@ -60,6 +62,7 @@ class RunnerConfig:
     link: LinkSettings = attrs.field(factory=LinkSettings)
     offers: OfferPolicy = attrs.field(factory=OfferPolicy)
     policy: Policy = attrs.field(factory=Policy)
+    sandbox: SandboxConfig = attrs.field(factory=SandboxConfig)
     preload: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:

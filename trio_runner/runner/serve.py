@@ -135,6 +135,7 @@ class Runner:
             return
         config = ProcessExecutorConfig(
             policy=self.config.policy,
+            sandbox=self.config.sandbox,
             preload=self.config.preload,
             workers=self.config.max_concurrency,
             max_payload=max(1, self.config.link.max_message - _ENVELOPE),

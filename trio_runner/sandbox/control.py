@@ -42,10 +42,17 @@ BATCH = 16
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Configure:
-    """Runner to zygote, first of all: the policy (its JSON), the directory for scratch directories, and the
-    modules to load. Answered by a `Loading` for each module, and by `Hello` at the end."""
+    """Runner to zygote, first of all. Answered by a `Loading` for each module, and by `Hello` at the end.
+
+    Attributes:
+        policy: what the code may do, the JSON of a `Policy`.
+        sandbox: the walls to raise, the JSON of a `SandboxConfig`.
+        scratch: path of the directory for scratch directories.
+        preload: the modules to load.
+    """
 
     policy: str
+    sandbox: str
     scratch: str
     preload: tuple[str, ...] = ()
 
@@ -89,10 +96,17 @@ class Unfit:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hello:
-    """Zygote to runner, answering `Configure`: ready to fork, behind the walls of these names."""
+    """Zygote to runner, answering `Configure`: ready to fork.
+
+    Attributes:
+        pid: its process id, as the runner sees it.
+        walls: names of the walls that stand around each worker, of `sandbox.config.WALLS`.
+        missing: those that were asked for and cannot be had, each with the reason.
+    """
 
     pid: int
     walls: tuple[str, ...]
+    missing: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -174,7 +188,7 @@ class ControlDecoder:
 
 
 def _frozen(value: object) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 # --- descriptors beside the bytes -------------------------------------------------------------------

@@ -139,7 +139,7 @@ class Zygote:
                 if forget is not None:
                     self._approved.pop(forget, None)
                 self._approved[digest] = None
-            case control.Configure(policy, scratch, modules):
+            case control.Configure(policy, _, scratch, modules):
                 self._policy, self._scratch = Policy.from_json(policy), ScratchDirectories(scratch)
                 _lock(scratch)
                 if all(map(self._load, modules)):

@@ -41,6 +41,7 @@ PORT_BAD = ("x", "-1", "65536", "80.0", "١")
 SECONDS_BAD = ("x", "0", "-1", "nan", "inf", "1 s")
 COUNT_BAD = ("five", "0", "-1", "1.5", "1_000", "9" * 5000)
 PAYLOAD_BAD = ("1GB", "0", "-5", str(4 * 1024**3))
+SIZE_BAD = ("big", "-1", "1.5GiB", "1 XiB", "1KiB", "9999999999TiB", "9" * 5000)
 NAMES_BAD = ("os,*", "*, json", "os sys", "a;b c")
 
 RUN_CASES = [
@@ -60,6 +61,16 @@ RUN_CASES = [
     Case("preload", "numpy,pandas", frozenset({"numpy", "pandas"}), "", ("*", "a b")),
     Case("allow_transitive_imports", "true", True, "false", ("maybe", "2", "on")),
     Case("block_env_access", "FALSE", False, "1", ("nope",)),
+    Case("sandbox", "required", "required", "OFF", ("on", "yes")),
+    Case("sandbox_profile", "locked", "locked", "trusted", ("safe",)),
+    Case("sandbox_network", "deny", "deny", "allow", ("yes",)),
+    Case("sandbox_disable", "seccomp, landlock", frozenset({"seccomp", "landlock"}), "user", ("*", "a b")),
+    Case("task_memory", "512 MiB", 512 * 1024**2, "0", SIZE_BAD),
+    Case("task_cpu", "30", 30, "0", ("x", "-1", "1.5")),
+    Case("task_processes", "10", 10, "0", ("x", "-1")),
+    Case("task_open_files", "64", 64, "0", ("x", "-1")),
+    Case("task_file_size", "1m", 1024**2, "0", SIZE_BAD),
+    Case("task_scratch", "1GB", 1024**3, "65536", SIZE_BAD),
     Case("auto_shutdown_timeout", "15", 15.0, "0", ("x", "-1", "nan", "inf")),
     Case("graceful_shutdown_timeout", "1e1", 10.0, "3", SECONDS_BAD),
     Case("health_check", "yes", True, "No", ("enabled",)),

@@ -23,6 +23,7 @@ __all__ = [
     "Number",
     "Presence",
     "Seconds",
+    "Size",
     "Text",
     "Token",
     "UrlPath",
@@ -32,6 +33,13 @@ __all__ = [
 # Longer texts are cut in error messages: a pasted file must not fill the screen.
 _LONGEST_QUOTE = 60
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_SIZE = re.compile(r"(?P<number>[0-9]+) ?(?P<unit>|B|[KMGT]i?B?)", re.IGNORECASE)
+_UNITS = {
+    spelling: 1024**power
+    for power, letter in enumerate(("", "k", "m", "g", "t"))
+    for spelling in (letter, f"{letter}b", f"{letter}ib")
+}
+_LARGEST_SIZE = 2**60  # bytes; what the kernel takes as a limit ends a little above
 _BROKER_SCHEMES = ("http", "https", "ws", "wss")
 
 
@@ -106,6 +114,36 @@ class Number(Kind):
         if not self.least <= value <= self.most:
             raise ValueError(f"{value} is out of range; give a whole number from {self.least} to {self.most}")
         return value
+
+
+@attrs.frozen
+class Size(Kind):
+    """A number of bytes, with a unit or without; 0 means no limit."""
+
+    least: int
+    metavar: str = "SIZE"
+
+    def parse(self, text: str) -> int:
+        found = _SIZE.fullmatch(text)
+        if found is None or len(text) > _LONGEST_QUOTE:
+            raise ValueError(
+                f"{quoted(text)} is no size; give bytes, or a number with KiB, MiB or GiB such as 512MiB"
+            )
+        value: int = int(found["number"]) * _UNITS[found["unit"].casefold()]
+        if value and not self.least <= value <= _LARGEST_SIZE:
+            least = self.show(self.least)
+            raise ValueError(
+                f"{quoted(text)} is out of range; give 0 (no limit), or a size of {least} or more"
+            )
+        return value
+
+    def show(self, value: object) -> str:
+        if not isinstance(value, int):
+            return ""
+        for unit in ("GiB", "MiB", "KiB"):
+            if value and value % _UNITS[unit.casefold()] == 0:
+                return f"{value // _UNITS[unit.casefold()]}{unit}"
+        return str(value)
 
 
 @attrs.frozen

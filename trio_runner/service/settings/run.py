@@ -7,6 +7,7 @@ import attrs
 from ...sandbox.policy import DEFAULT_BUILTINS_DENY
 from .kinds import Boolean, BrokerUris, CertificateFile, NameList, Number, Seconds, Text, Token, UrlPath
 from .logs import log_level, no_color
+from .sandbox import disabled_walls, limit, sandbox_word
 from .table import setting
 
 __all__ = ["RunSettings"]
@@ -167,6 +168,16 @@ class RunSettings:
         about="Give code an empty environment; else it sees the runner's, without the tokens.",
         group=_CODE,
     )
+    sandbox: str = sandbox_word("strictness")
+    sandbox_profile: str = sandbox_word("profile")
+    sandbox_network: str = sandbox_word("network")
+    sandbox_disable: frozenset[str] = disabled_walls()
+    task_memory: int | None = limit("memory")
+    task_cpu: int | None = limit("cpu")
+    task_processes: int | None = limit("processes")
+    task_open_files: int | None = limit("open_files")
+    task_file_size: int | None = limit("file_size")
+    task_scratch: int | None = limit("scratch")
     auto_shutdown_timeout: float = setting(
         "TRIO_RUNNER_AUTO_SHUTDOWN_TIMEOUT",
         "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT",

@@ -15,6 +15,7 @@ from ...sandbox.policy import Policy
 from ...transport.link import LinkSettings
 from .broker import BrokerSettings
 from .run import RunSettings
+from .sandbox import sandbox_config
 from .table import Reading, secret_variables
 
 __all__ = ["oddities", "runner_config", "visible_environment"]
@@ -50,6 +51,7 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
         grace=settings.graceful_shutdown_timeout,
         link=LinkSettings(max_message=settings.max_payload, ca_file=settings.ca_file or None),
         policy=policy,
+        sandbox=sandbox_config(reading),
         preload=_preload(reading),
     )
     return attrs.evolve(config, runner_id=settings.runner_id) if settings.runner_id else config
