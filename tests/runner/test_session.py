@@ -532,6 +532,23 @@ async def test_strange_messages_are_told_once_and_cost_nothing(
     assert "taskId" in whys[1]
 
 
+@pytest.mark.parametrize("task_id", ["x" * 900, "\x01" * 150, "x" * 501], ids=["large", "escaped", "just"])
+async def test_a_task_id_that_leaves_no_room_for_an_answer_is_told_and_costs_nothing(
+    autojump_clock: MockClock, task_id: str
+) -> None:
+    stage = Stage(limit=1000)
+    async with stage.session() as broker:
+        broker.link.send(m.TaskOfferAccept(task_id, ""))
+        broker.link.send(m.TaskOfferAccept(task_id, (await broker.expect(m.TaskOffer)).offer_id))
+        await broker.start("t")
+        (await stage.executor.next_run()).complete("x" * 2000)
+        assert error_of(await broker.next_reply())["message"] == "The result is too large"
+        assert broker.loss is None
+    [ignored] = stage.observer.of(events.MessageIgnored)
+    assert "task id" in ignored.why
+    assert len(ignored.why) < 200
+
+
 # --- several brokers ------------------------------------------------------------------------------------
 
 

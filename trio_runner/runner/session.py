@@ -32,6 +32,9 @@ __all__ = ["Session"]
 
 # Kinds of strange messages that are told per connection: a broker that finds more is no news.
 _COMPLAINTS = 20
+# Bytes of JSON. A longer task id, and none is, could leave no room for an answer that names it: see
+# `RunnerConfig.link`, whose smallest message holds an error and such an id.
+_LONGEST_TASK_ID = 500
 
 
 class Session:
@@ -186,6 +189,10 @@ class Session:
         self._shared.observe(events.RunnerDraining(self.broker, len(self._tasks)))
 
     def _on_accept(self, message: m.TaskOfferAccept, nursery: trio.Nursery) -> None:
+        size = len(RawJson.of(message.task_id))
+        if size > _LONGEST_TASK_ID:
+            self._ignore("task id", f"an accept with a task id of {size} bytes, over {_LONGEST_TASK_ID}")
+            return
         now = trio.current_time()
         decision = self._shared.ledger.accept(self.name, message.offer_id, message.task_id, now)
         if isinstance(decision, Accepted):
