@@ -128,10 +128,14 @@ class Session:
     async def start(self, code: str, offer_id: str | None = None, **settings: Any) -> str:
         """Have a task accepted, send its settings and return its id."""
         task_id = await self.hold(offer_id)
+        self.send_settings(task_id, code, **settings)
+        return task_id
+
+    def send_settings(self, task_id: str, code: str, **settings: Any) -> None:
+        """Send the settings of a task that was accepted."""
         self.peer.send(
             {"type": "broker:tasksettings", "taskId": task_id, "settings": settings_of(code, **settings)}
         )
-        return task_id
 
     def cancel(self, task_id: str) -> None:
         """Cancel a task."""

@@ -42,16 +42,24 @@ def test_large_payloads(plain: TaskDesk) -> None:
 @pytest.mark.row("1", "an accept is answered ahead of a large result that is not on its way yet")
 def test_accepts_are_answered_ahead_of_large_results(plain: TaskDesk) -> None:
     async def run(session: Session) -> list[str]:
-        large = [await session.start("return 'x' * 30_000_000") for _ in range(3)]
+        large = [await session.hold() for _ in range(3)]
+        session.peer.stop_reading_after(65536)
+        for task_id in large:
+            session.send_settings(task_id, "return 'x' * 30_000_000")
         await session.peer.wait_bytes(65536)  # the first result is on its way, the others soon wait for it
-        offer = await session.offer()
-        accepted = await session.accept(str(offer["offerId"]))
-        session.cancel(accepted["taskId"])
+        accept = {
+            "type": "broker:taskofferaccept",
+            "taskId": "short",
+            "offerId": (await session.offer())["offerId"],
+        }
+        session.peer.send(accept)
+        session.peer.read_on()
+        accepted = await session.peer.next("runner:taskaccepted", taskId="short")
+        session.cancel("short")
         for task_id in large:
             assert len((await session.end(task_id, 20)).result) == 30_000_000
         ends = session.peer.seen(*ENDS)[-3:]
         order = session.peer.seen("runner:taskaccepted", *ENDS)
-        assert accepted["type"] == "runner:taskaccepted"
         return [str(message["type"]) for message in order[order.index(accepted) :] if message in ends]
 
     assert plain.use(run)  # at least one result came after the answer

@@ -8,6 +8,7 @@ both "what comes next?" and "what came at all?".
 from __future__ import annotations
 
 import json
+import math
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -82,6 +83,8 @@ class Peer:
         self._fragments: list[bytes] = []
         self._fragments_are_text = True
         self._queue, self._outbox = trio.open_memory_channel[bytes](100_000)
+        self._full_at = math.inf
+        self._hungry = trio.Event()
 
     # --- moving bytes -------------------------------------------------------------------------------
 
@@ -101,6 +104,8 @@ class Peer:
     async def _read(self) -> None:
         self._collect()  # what came together with the handshake
         while True:
+            while self.bytes_in >= self._full_at:
+                await self._hungry.wait()
             try:
                 data = await self._stream.receive_some(READ_SIZE)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -171,6 +176,16 @@ class Peer:
             self.violations.append(f"no object with a type: {data[:200]!r}")
             return
         self.received.append(Received(message, trio.current_time(), len(self.received), len(data)))
+
+    def stop_reading_after(self, count: int) -> None:
+        """Read no more once `count` further bytes have come in: the rest waits on the sender's side."""
+        self._full_at = self.bytes_in + count
+
+    def read_on(self) -> None:
+        """Read again."""
+        self._full_at = math.inf
+        self._hungry.set()
+        self._hungry = trio.Event()
 
     # --- sending ------------------------------------------------------------------------------------
 
