@@ -131,6 +131,7 @@ async def test_rows_of_a_csv_file_split_over_tasks(tmp_path: Path) -> None:
         assert (ended.code, ended.err) == (0, "")
         lines = [json.loads(line) for line in ended.out.splitlines()]
         assert [line["json"] for line in lines] == [{"name": f"row {n}", "n": 2 * n} for n in range(25)]
+        assert [line["pairedItem"]["item"] for line in lines] == list(range(25))
 
 
 async def test_items_and_code_from_standard_input(tmp_path: Path) -> None:

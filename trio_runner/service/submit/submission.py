@@ -108,6 +108,7 @@ def _write(results: list[RawJson], plan: SubmitPlan) -> SubmitCode:
             lines=plan.output == "jsonl",
             split=plan.split is not None,
             indent=sys.stdout.isatty(),
+            items_each=plan.split if plan.split and plan.mode == "each" else 0,
         )
         stream.flush()
     except OSError as exc:
