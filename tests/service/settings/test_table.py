@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 from trio_runner.errors import ConfigError
 from trio_runner.sandbox.policy import DEFAULT_BUILTINS_DENY
 from trio_runner.service.settings.broker import BrokerSettings
+from trio_runner.service.settings.commands import TABLES
+from trio_runner.service.settings.config_file import FileTable
 from trio_runner.service.settings.kinds import Boolean, Presence
 from trio_runner.service.settings.options import SettingsCommand, flags_given, options_for
 from trio_runner.service.settings.run import RunSettings
+from trio_runner.service.settings.submit import ConnectionSettings
 from trio_runner.service.settings.table import (
     Setting,
-    markdown_table,
     read_settings,
     secret_variables,
     settings_of,
@@ -103,13 +106,18 @@ BROKER_CASES = [
     Case("requests_per_second", "7", 7, "8", COUNT_BAD),
     Case("log_level", "fatal", "critical", "silent", ("loud",)),
 ]  # fmt: skip
+SUBMIT_CASES = [
+    *(case for case in RUN_CASES if case.name in {"brokers", "auth_token", "grant_token", "max_payload"}),
+    Case("requesters_path", "/r", "/r", "/q", ("r",)),
+]
 NOT_HERE = {"no_color", "ca_file"}  # no _FILE, so each has a test of its own
 
-CASES = [(RunSettings, case) for case in RUN_CASES] + [(BrokerSettings, case) for case in BROKER_CASES]
+ALL_CASES = {RunSettings: RUN_CASES, BrokerSettings: BROKER_CASES, ConnectionSettings: SUBMIT_CASES}
+CASES = [(cls, case) for cls, cases in ALL_CASES.items() for case in cases]
 every_case = pytest.mark.parametrize(
     ("cls", "case"), CASES, ids=[f"{cls.__name__}-{case.name}" for cls, case in CASES]
 )
-both_tables = pytest.mark.parametrize("cls", [RunSettings, BrokerSettings])
+every_table = pytest.mark.parametrize("cls", ALL_CASES)
 
 
 def entry_of(cls: type[attrs.AttrsInstance], name: str) -> Setting:
@@ -137,7 +145,8 @@ def as_flag(entry: Setting, text: str) -> list[str]:
 
 
 def test_every_setting_has_a_case() -> None:
-    for cls, cases in ((RunSettings, RUN_CASES), (BrokerSettings, BROKER_CASES)):
+    assert set(ALL_CASES) == set(TABLES.values())
+    for cls, cases in ALL_CASES.items():
         assert {entry.name for entry in settings_of(cls)} - NOT_HERE == {case.name for case in cases}
 
 
@@ -203,6 +212,58 @@ def test_bad_values_are_named_by_place(cls: type[attrs.AttrsInstance], case: Cas
 
 
 @every_case
+def test_given_by_a_configuration_file(cls: type[attrs.AttrsInstance], case: Case, tmp_path: Path) -> None:
+    """Under either spelling of its name; whatever else holds a value comes before it."""
+    entry = entry_of(cls, case.name)
+    for key in (entry.key, case.name, entry.flag.removeprefix("--")):
+        table = FileTable(tmp_path / "c.toml", "run", {key: case.good})
+        origin = f"{tmp_path}/c.toml: [run] {key}"
+        reading = read_settings(cls, {}, {}, table)
+        assert (getattr(reading.settings, case.name), reading.origins) == (case.value, {case.name: origin})
+        reading = read_settings(
+            cls, {}, {entry.variables[-1]: case.good}, FileTable(table.path, "run", {key: case.other})
+        )
+        assert getattr(reading.settings, case.name) == case.value
+        assert reading.origins == {case.name: entry.variables[-1]}
+
+
+@every_case
+def test_bad_values_in_a_configuration_file(
+    cls: type[attrs.AttrsInstance], case: Case, tmp_path: Path
+) -> None:
+    key = case.name.replace("_", "-")
+    strange = ([{"a": 1}], {"a": 1}, datetime(2026, 1, 1, tzinfo=UTC), [1])
+    for bad in (*case.bad, *strange):
+        with pytest.raises(ConfigError) as caught:
+            read_settings(cls, {}, {}, FileTable(tmp_path / "c.toml", "run", {key: bad}))
+        message = str(caught.value)
+        assert message.startswith(f"{tmp_path}/c.toml: [run] {key}: "), message
+        assert "; " in message, "says what to do"
+        assert message.isprintable()
+        assert not (entry_of(cls, case.name).secret and isinstance(bad, str) and bad in message)
+
+
+@every_case
+def test_given_as_a_credential(cls: type[attrs.AttrsInstance], case: Case, tmp_path: Path) -> None:
+    """Secrets only: after every variable, before the configuration file, under either name."""
+    entry = entry_of(cls, case.name)
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    table = FileTable(tmp_path / "c.toml", "run", {entry.key: case.other})
+    for name in (entry.key, f"trio-runner.{entry.key}"):
+        (tmp_path / name).write_text(f"{case.good}\n")
+        reading = read_settings(cls, {}, environ, table)
+        if not entry.secret:
+            assert reading.origins[case.name] == f"{tmp_path}/c.toml: [run] {entry.key}"
+            continue
+        assert (getattr(reading.settings, case.name), reading.origins[case.name]) == (
+            case.value,
+            f"credential {name}",
+        )
+        reading = read_settings(cls, {}, {**environ, entry.variables[-1]: case.other}, table)
+        assert reading.origins[case.name] == entry.variables[-1]
+
+
+@every_case
 def test_empty_counts_as_unset(cls: type[attrs.AttrsInstance], case: Case) -> None:
     entry = entry_of(cls, case.name)
     for variable in entry.variables:
@@ -216,7 +277,7 @@ def test_empty_counts_as_unset(cls: type[attrs.AttrsInstance], case: Case) -> No
         assert getattr(settings, case.name) == case.value
 
 
-@both_tables
+@every_table
 def test_defaults(cls: type[attrs.AttrsInstance]) -> None:
     settings, origins = read(cls, [], {})
     assert not origins
@@ -341,7 +402,7 @@ def test_names_of_secret_variables() -> None:
     assert "N8N_RUNNERS_ID" not in names
 
 
-@both_tables
+@every_table
 def test_the_tables_are_sound(cls: type[attrs.AttrsInstance]) -> None:
     entries = settings_of(cls)
     flags = [entry.flag for entry in entries]
@@ -352,15 +413,6 @@ def test_the_tables_are_sound(cls: type[attrs.AttrsInstance]) -> None:
         assert entry.flag.startswith("--")
         assert entry.about.endswith(".")
         assert entry.name in {field.name for field in attrs.fields(cls)}
-
-
-@both_tables
-def test_the_table_for_the_documentation(cls: type[attrs.AttrsInstance]) -> None:
-    table = markdown_table(cls)
-    assert table.startswith("| variable | flag | default | meaning |\n")
-    for entry in settings_of(cls):
-        assert all(f"`{variable}`" in table for variable in entry.variables)
-        assert f"`{entry.flag}`" in table
 
 
 def test_labels_name_the_place_or_the_known_variable() -> None:

@@ -39,6 +39,8 @@ def run_broker_daemon(reading: Reading[BrokerSettings]) -> ExitCode:
         click.echo(f"N8N_RUNNERS_AUTH_TOKEN={config.auth_token}")
     style = LogStyle(level=settings.log_level, no_color=settings.no_color, secrets=(config.auth_token,))
     with logging_to(style):
+        for line in reading.warnings:
+            structlog.get_logger("trio_runner").warning(line)
         code = run_to_exit_code(lambda: _serve(config))
         ignore_further_signals()
         return code

@@ -7,8 +7,7 @@ import os
 import click
 
 from ..settings.broker import BrokerSettings
-from ..settings.options import SettingsCommand, flags_given, options_for
-from ..settings.table import read_settings
+from ..settings.options import SettingsCommand, options_for, settings_for
 
 __all__ = ["broker_command"]
 
@@ -38,7 +37,7 @@ Examples:
 
 def _run() -> int:
     ctx = click.get_current_context()
-    reading = read_settings(BrokerSettings, flags_given(ctx), os.environ)
+    reading = settings_for(BrokerSettings, "broker", ctx, os.environ)
     from .broker import run_broker_daemon  # trio and the rest: only for settings that can be read
 
     return run_broker_daemon(reading)

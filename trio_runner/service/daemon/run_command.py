@@ -6,9 +6,8 @@ import os
 
 import click
 
-from ..settings.options import SettingsCommand, flags_given, options_for
+from ..settings.options import SettingsCommand, options_for, settings_for
 from ..settings.run import RunSettings
-from ..settings.table import read_settings
 
 __all__ = ["run_command"]
 
@@ -41,7 +40,7 @@ Examples:
 
 def _run() -> int:
     ctx = click.get_current_context()
-    reading = read_settings(RunSettings, flags_given(ctx), os.environ)
+    reading = settings_for(RunSettings, "run", ctx, os.environ)
     from .runner import run_daemon  # trio and the rest: only for settings that can be read
 
     return run_daemon(reading, os.environ)

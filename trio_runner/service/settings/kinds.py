@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from abc import ABC, abstractmethod
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -28,10 +29,13 @@ __all__ = [
     "Token",
     "UrlPath",
     "quoted",
+    "quoted_path",
 ]
 
 # Longer texts are cut in error messages: a pasted file must not fill the screen.
 _LONGEST_QUOTE = 60
+# The end of a path is what tells it from others.
+_LONGEST_PATH = 250
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 _SIZE = re.compile(r"(?P<number>[0-9]+) ?(?P<unit>|B|[KMGT]i?B?)", re.IGNORECASE)
 _UNITS = {
@@ -48,14 +52,23 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…")
 
 
+def quoted_path(path: str) -> str:
+    """Return a path in quotes; of a very long one, the end."""
+    return repr(path if len(path) <= _LONGEST_PATH else f"…{path[-_LONGEST_PATH:]}")
+
+
 class Kind(ABC):
     """What the text of a setting may be.
 
     Attributes:
         metavar: the placeholder in help screens and tables.
+        plural: a configuration file may write it as a list of texts.
+        from_number: a configuration file may write it as a number.
     """
 
     metavar: str
+    plural: ClassVar[bool] = False
+    from_number: ClassVar[bool] = False
 
     @abstractmethod
     def parse(self, text: str) -> object:
@@ -103,6 +116,7 @@ class Number(Kind):
     least: int
     most: int
     metavar: str = "N"
+    from_number: ClassVar[bool] = True
 
     def parse(self, text: str) -> int:
         # Lengths first: Python refuses to convert thousands of digits, and says so in words of its own.
@@ -152,6 +166,7 @@ class Seconds(Kind):
 
     or_zero: str = ""
     metavar: str = "SECONDS"
+    from_number: ClassVar[bool] = True
 
     def parse(self, text: str) -> float:
         wanted = f"0 ({self.or_zero}) or more" if self.or_zero else "more than 0"
@@ -204,6 +219,7 @@ class NameList(Kind):
 
     star: bool = False
     metavar: str = "NAMES"
+    plural: ClassVar[bool] = True
 
     def parse(self, text: str) -> frozenset[str]:
         names = frozenset(name for part in text.split(",") if (name := part.strip()))
@@ -243,6 +259,7 @@ class BrokerUris(Kind):
     """One or more base URIs of task brokers, separated by commas."""
 
     metavar: str = "URI[,URI...]"
+    plural: ClassVar[bool] = True
 
     def parse(self, text: str) -> tuple[str, ...]:
         uris = tuple(uri for part in text.split(",") if (uri := part.strip().rstrip("/")))
@@ -303,11 +320,11 @@ class CertificateFile(Kind):
             ssl.create_default_context(cafile=text)
         except ssl.SSLError:
             raise ValueError(
-                f"{quoted(text)} holds no certificates; name a file of them in PEM format"
+                f"{quoted_path(text)} holds no certificates; name a file of them in PEM format"
             ) from None
         except (OSError, ValueError) as exc:
             why = getattr(exc, "strerror", None) or exc
             raise ValueError(
-                f"cannot read {quoted(text)} ({why}); name a readable file in PEM format"
+                f"cannot read {quoted_path(text)} ({why}); name a readable file in PEM format"
             ) from None
         return text

@@ -39,6 +39,7 @@ def log_level() -> Any:
         default="info",
         about="Least important lines to log: debug, info, warning, error, critical or silent.",
         group=_GROUP,
+        live=True,
     )
 
 

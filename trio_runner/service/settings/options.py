@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import click
@@ -14,9 +14,12 @@ from click.formatting import wrap_text
 from ...errors import ConfigError
 from ..exits import ExitCode
 from .kinds import Boolean, Presence
-from .table import Setting, settings_of
+from .loading import CONFIG, load_settings
+from .table import Reading, Setting, settings_of
 
-__all__ = ["BadSetting", "SettingsCommand", "flags_given", "options_for"]
+__all__ = ["BadSetting", "SettingsCommand", "flags_given", "options_for", "settings_for"]
+
+SettingsT = TypeVar("SettingsT", bound=attrs.AttrsInstance)
 
 # Where the second column of a help screen begins.
 _COLUMN = 26
@@ -82,8 +85,19 @@ class BadSetting(click.ClickException):
 
 
 def options_for(cls: type[attrs.AttrsInstance]) -> list[click.Parameter]:
-    """Return the options of a settings class, in the order of its table."""
-    return [option for entry in settings_of(cls) for option in _options(entry)]
+    """Return the options of a settings class in the order of its table, and ``--config``."""
+    return [option for entry in (*settings_of(cls), CONFIG) for option in _options(entry)]
+
+
+def settings_for(
+    cls: type[SettingsT], table: str, ctx: click.Context, environ: Mapping[str, str]
+) -> Reading[SettingsT]:
+    """Return the settings of a command that was called; see `load_settings`.
+
+    Raises:
+        ConfigError: a value is wrong or unreadable; one line that names the place.
+    """
+    return load_settings(cls, table, flags_given(ctx), environ)
 
 
 def flags_given(ctx: click.Context) -> dict[str, str | bool]:

@@ -32,6 +32,7 @@ class RunSettings:
         default=("http://127.0.0.1:5679",),
         about="Base URI of the task broker; several with commas between share the slots.",
         group=_CONNECTION,
+        live=True,
     )
     auth_token: str = setting(
         "TRIO_RUNNER_AUTH_TOKEN",
@@ -42,6 +43,7 @@ class RunSettings:
         about="Secret shared with the broker. A flag shows in the list of processes: prefer the variable.",
         group=_CONNECTION,
         secret=True,
+        live=True,
     )
     grant_token: str = setting(
         "TRIO_RUNNER_GRANT_TOKEN",
@@ -90,6 +92,7 @@ class RunSettings:
         default=5,
         about="Task slots: how many tasks run at once.",
         group=_TASKS,
+        live=True,
     )
     max_payload: int = setting(
         "TRIO_RUNNER_MAX_PAYLOAD",
@@ -108,6 +111,7 @@ class RunSettings:
         default=60.0,
         about="Seconds a task may run.",
         group=_TASKS,
+        live=True,
     )
     stdlib_allow: frozenset[str] = setting(
         "TRIO_RUNNER_STDLIB_ALLOW",
@@ -118,6 +122,8 @@ class RunSettings:
         default_text="none",
         about="Standard-library modules that code may import, or * for all.",
         group=_CODE,
+        warn_if_empty="code may import no module of the standard library; write names or *, or unset it",
+        live=True,
     )
     external_allow: frozenset[str] = setting(
         "TRIO_RUNNER_EXTERNAL_ALLOW",
@@ -128,6 +134,8 @@ class RunSettings:
         default_text="none",
         about="Other top-level modules that code may import, or * for all.",
         group=_CODE,
+        warn_if_empty="code may import no external module; write names or *, or unset it",
+        live=True,
     )
     builtins_deny: frozenset[str] = setting(
         "TRIO_RUNNER_BUILTINS_DENY",
@@ -139,6 +147,7 @@ class RunSettings:
         about="Builtins that code must not have; empty: deny none.",
         group=_CODE,
         empty_counts=True,
+        live=True,
     )
     preload: frozenset[str] = setting(
         "TRIO_RUNNER_PRELOAD",
@@ -149,6 +158,7 @@ class RunSettings:
         about="Modules to load before the tasks, which then import them for nothing; empty: none.",
         group=_CODE,
         empty_counts=True,
+        live=True,
     )
     allow_transitive_imports: bool = setting(
         "TRIO_RUNNER_ALLOW_TRANSITIVE_IMPORTS",
@@ -158,6 +168,7 @@ class RunSettings:
         default=False,
         about="Accepted for compatibility: an allowed package may always import what it needs itself.",
         group=_CODE,
+        live=True,
     )
     block_env_access: bool = setting(
         "TRIO_RUNNER_BLOCK_ENV_ACCESS",
@@ -167,6 +178,7 @@ class RunSettings:
         default=True,
         about="Give code an empty environment; else it sees the runner's, without the tokens.",
         group=_CODE,
+        live=True,
     )
     sandbox: str = sandbox_word("strictness")
     sandbox_profile: str = sandbox_word("profile")
@@ -187,6 +199,7 @@ class RunSettings:
         default_text="0 (never)",
         about="Seconds without a task after which the runner ends.",
         group=_LIFE,
+        live=True,
     )
     graceful_shutdown_timeout: float = setting(
         "TRIO_RUNNER_GRACEFUL_SHUTDOWN_TIMEOUT",
@@ -196,6 +209,7 @@ class RunSettings:
         default=10.0,
         about="Seconds that running tasks get when the runner is told to end.",
         group=_LIFE,
+        live=True,
     )
     health_check: bool = setting(
         "TRIO_RUNNER_HEALTH_CHECK_SERVER_ENABLED",

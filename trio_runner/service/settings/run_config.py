@@ -73,6 +73,7 @@ def visible_environment(environ: Mapping[str, str]) -> tuple[tuple[str, str], ..
 
 def oddities(reading: Reading[RunSettings]) -> Iterator[str]:
     """Yield one line for each setting that is allowed but can hardly be meant."""
+    yield from reading.warnings
     settings = reading.settings
     if settings.sentry_dsn:
         yield f"{reading.label('sentry_dsn')} is set, but error reports are not sent yet; this log has them"

@@ -9,9 +9,8 @@ from typing import Any
 import attrs
 import click
 
-from ..settings.options import SettingOption, SettingsCommand, flags_given, options_for
+from ..settings.options import SettingOption, SettingsCommand, options_for, settings_for
 from ..settings.submit import ConnectionSettings
-from ..settings.table import read_settings
 
 __all__ = ["submit_command"]
 
@@ -144,12 +143,12 @@ def _submit(**given: Any) -> int:
     from .plan import SubmitOptions, make_plan  # trio and the rest: only for a command that runs
     from .submission import submit
 
-    connection = read_settings(
-        ConnectionSettings, flags_given(click.get_current_context()), os.environ
-    ).settings
+    reading = settings_for(ConnectionSettings, "submit", click.get_current_context(), os.environ)
+    for warning in reading.warnings:
+        click.echo(f"trio-runner submit: warning: {warning}", err=True)
     names = [field.name for field in attrs.fields(SubmitOptions)]
     plan = make_plan(SubmitOptions(**{name: given[name] for name in names}))
-    return submit(plan, connection)
+    return submit(plan, reading.settings)
 
 
 submit_command: click.Command = _SubmitCommand(
