@@ -92,9 +92,10 @@ def _variables() -> frozenset[str]:
 def _stray(name: str, value: object) -> str:
     """Say what is wrong with something at the top of a configuration file."""
     if isinstance(value, dict):
-        nearest = _nearest(f"[{name}]", [f"[{table}]" for table in TABLES], prefix="", likeness=_LIKENESS_TABLE)
-        tables = ", ".join(f"[{table}]" for table in TABLES)
-        return f"[{name}] is no table of ours and does nothing; {_advice(nearest, f'there are {tables}')}"
+        tables = [f"[{table}]" for table in TABLES]
+        nearest = _nearest(f"[{name}]", tables, prefix="", likeness=_LIKENESS_TABLE)
+        otherwise = f"there are {', '.join(tables)}"
+        return f"[{name}] is no table of ours and does nothing; {_advice(nearest, otherwise)}"
     homes = [table for table, cls in TABLES.items() if _has_key(cls, name)]
     where = f"put it below [{homes[0]}]" if homes else "take it out"
     return f"{name} stands above every table and does nothing; {where}"
