@@ -136,6 +136,7 @@ class Size(Kind):
 
     least: int
     metavar: str = "SIZE"
+    from_number: ClassVar[bool] = True
 
     def parse(self, text: str) -> int:
         found = _SIZE.fullmatch(text)
