@@ -24,7 +24,7 @@ class GatedStream(io.StringIO):
         self.entered.set()
         assert self.gate.wait(30)
         written = super().write(text)
-        if text == "mark\n":
+        if text.endswith("mark\n"):
             self.marked.set()
         return written
 
@@ -83,6 +83,7 @@ def test_a_reader_that_never_reads_does_not_hold_up_the_end() -> None:
         writer = LineWriter((stream,))
         writer.put(0, "x" * 10_000_000)  # far more than a pipe holds
         writer.close(0.01)
+        assert writer._thread is not None
         assert writer._thread.is_alive()
         os.close(reading)  # ends the thread: its reader is gone
         writer._thread.join(30)
@@ -127,3 +128,47 @@ def test_a_reader_that_has_gone_is_given_up_and_the_other_stream_goes_on() -> No
     writer.close(30)
     assert broken.attempts == 1
     assert other.getvalue() == "c\n"
+
+
+def test_into_a_pipe_with_room_lines_go_at_once_and_without_a_thread() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        writer = LineWriter((stream, stream))
+        writer.put(0, "one")
+        writer.put(1, "two")
+        assert os.read(reading, 100) == b"one\ntwo\n"
+        assert writer._thread is None
+        assert os.get_blocking(writing), "the flag of a description that others share is left alone"
+        writer.close(30)
+    assert os.read(reading, 100) == b"", "nothing of ours holds the pipe open"
+    os.close(reading)
+
+
+def test_a_full_pipe_keeps_the_order() -> None:
+    reading, writing = os.pipe()
+    lines = [f"{number} {'x' * 5000}" for number in range(100)]  # more than a pipe holds, and than is atomic
+    with os.fdopen(writing, "w") as stream:
+        writer = LineWriter((stream,))
+        for line in lines:
+            writer.put(0, line)
+        received = b""
+        while received.count(b"\n") < 100:
+            received += os.read(reading, 1 << 16)
+        writer.put(0, "after")
+        writer.close(30)
+    received += os.read(reading, 1 << 16)
+    os.close(reading)
+    assert received.decode().splitlines() == [*lines, "after"]
+
+
+def test_the_reader_of_a_pipe_that_has_gone_is_given_up() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    other = io.StringIO()
+    with os.fdopen(writing, "w") as stream:
+        writer = LineWriter((stream, other))
+        for _ in range(3):
+            writer.put(0, "nobody reads this")
+        writer.put(1, "read")
+        writer.close(30)
+    assert other.getvalue() == "read\n"

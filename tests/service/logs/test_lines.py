@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 import structlog
 
-from trio_runner.service.logs.lines import LogStyle, logging_to, render
+from trio_runner.service.logs.levels import current_level, set_level
+from trio_runner.service.logs.lines import LogStyle, logging_to
 
 TOKEN = "auth-token-0123456789"
 
@@ -84,19 +89,10 @@ def test_lines_of_other_libraries_look_the_same() -> None:
 def test_nobody_can_write_lines_in_our_name() -> None:
     output = Output()
     with output.logging() as log:
-        log.info("[user code] a\n2026-01-01 ERROR forged\r\x1b[2J", node="x\ny\u2028z")
+        log.info("a\n2026-01-01 ERROR forged\r\x1b[2J", origin="user code", node="x\ny\u2028z")
     (line,) = output.out.getvalue().splitlines()
-    assert "a\\n2026-01-01 ERROR forged\\r\\x1b[2J" in line
+    assert " [user code] a\\n2026-01-01 ERROR forged\\r\\x1b[2J" in line
     assert "node=x\\ny\\u2028z" in line
-
-
-def test_long_texts_are_cut() -> None:
-    line = render({"event": "x" * 10_000, "level": "info"}, colour=False)
-    assert line.endswith("x… (6000 more characters)")
-
-
-def test_text_that_is_not_ascii_stays_readable() -> None:
-    assert render({"event": "größer → 東京", "level": "info"}, colour=False).endswith("größer → 東京")
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
@@ -150,9 +146,8 @@ def test_a_line_that_cannot_be_written_ends_nothing() -> None:
     with output.logging() as log:
         log.info("before", what=Hostile())
         log.info("after")
-    lines = output.out.getvalue().splitlines()
-    assert "could not be written" in lines[0]
-    assert lines[1].endswith("after")
+    assert "could not be written" in output.err.getvalue()
+    assert output.out.getvalue().endswith("after\n")
 
 
 def test_logging_is_taken_down_again() -> None:
@@ -163,3 +158,96 @@ def test_logging_is_taken_down_again() -> None:
         raise KeyError
     assert (root.level, root.handlers, logging.raiseExceptions) == before
     assert not structlog.is_configured()
+
+
+def test_json_is_one_object_a_line() -> None:
+    output = Output()
+    with output.logging(format="json", secrets=(TOKEN,)) as log:
+        log.info("hello\nworld", origin="user code", task="t1", seconds=0.1234567, token=TOKEN)
+        log.warning("half of a pair \ud83d", what={1, 2}.__class__)
+        try:
+            raise ValueError("bad")
+        except ValueError:
+            log.exception("fault")
+    first = json.loads(output.out.getvalue())
+    assert list(first) == ["timestamp", "level", "message", "origin", "task", "seconds", "token"]
+    assert (first["message"], first["origin"]) == ("hello\nworld", "user code")
+    assert (first["seconds"], first["token"]) == (0.123457, "***")
+    warning, error = map(json.loads, output.err.getvalue().splitlines())
+    assert (warning["message"], warning["what"]) == ("half of a pair \ud83d", "<class 'set'>")
+    assert error["exception"].endswith("ValueError: bad")
+
+
+def test_the_level_changes_live_for_our_lines_and_those_of_libraries() -> None:
+    output = Output()
+    with output.logging(level="warning") as log:
+        bound = log.bind()
+        for level in ("debug", "silent", "info"):
+            assert current_level() != level
+            set_level(level)
+            assert current_level() == level
+            bound.debug(f"ours at {level}")
+            bound.info(f"ours at {level}")
+            logging.getLogger("library").debug(f"theirs at {level}")
+    lines = [line.split(maxsplit=2)[1:] for line in output.out.getvalue().splitlines()]
+    assert lines == [
+        ["DEBUG", "ours at debug"],
+        ["INFO", "ours at debug"],
+        ["DEBUG", "theirs at debug"],
+        ["INFO", "ours at info"],
+    ]
+
+
+@contextmanager
+def listening(path: Path) -> Iterator[socket.socket]:
+    """A journal."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        journal.settimeout(20)
+        yield journal
+
+
+@contextmanager
+def stderr_into_the_journal(tmp_path: Path) -> Iterator[tuple[TextIO, dict[str, str]]]:
+    with (tmp_path / "stream").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        yield stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+
+
+def test_under_systemd_lines_go_to_the_journal_with_their_fields(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with listening(path) as journal, stderr_into_the_journal(tmp_path) as (stream, environ):
+        style = LogStyle(secrets=(TOKEN,))
+        with logging_to(style, stream, stream, environ=environ, journal_socket=str(path)):
+            log = structlog.get_logger("trio_runner")
+            log.warning(f"it failed with {TOKEN}", task="t1", remedy="mend it")
+        entry = journal.recv(65536).decode()
+    assert entry == (
+        'MESSAGE=it failed with *** task=t1 remedy="mend it"\nPRIORITY=4\nSYSLOG_IDENTIFIER=trio-runner\n'
+        "TRIO_RUNNER_TASK=t1\nTRIO_RUNNER_REMEDY=mend it\n"
+    )
+    assert not (tmp_path / "stream").read_text()
+
+
+@pytest.mark.parametrize(("there", "style"), [(False, "auto"), (False, "journal"), (True, "text")])
+def test_without_a_journal_or_when_unwanted_lines_go_to_the_streams(
+    there: bool, style: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    with listening(path), stderr_into_the_journal(tmp_path) as (stream, environ):
+        where = str(path if there else tmp_path / "none")
+        with logging_to(LogStyle(format=style), stream, stream, environ=environ, journal_socket=where):
+            structlog.get_logger("trio_runner").warning("hello")
+    assert (tmp_path / "stream").read_text().endswith(" WARNING hello\n")
+
+
+def test_a_terminal_below_a_service_is_not_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    output = Output(Terminal)
+    with (
+        listening(path),
+        stderr_into_the_journal(tmp_path) as (_, environ),
+        logging_to(LogStyle(), output.out, output.err, environ=environ, journal_socket=str(path)),
+    ):
+        structlog.get_logger("trio_runner").info("hello")
+    assert "hello" in output.out.getvalue()

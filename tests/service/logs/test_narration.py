@@ -161,6 +161,7 @@ def test_a_completed_task_names_its_owner(observer: LoggingObserver, lines: list
         ("timeout", "warning", "N8N_RUNNERS_TASK_TIMEOUT"),
         ("worker-died", "warning", "memory"),
         ("link-lost", "info", "ask again"),
+        ("shutdown", "warning", "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT"),
         ("no-settings", "warning", "settings"),
         ("runner", "warning", "machine"),
     ],
@@ -182,7 +183,8 @@ def test_a_cancelled_task_is_no_failure(observer: LoggingObserver, lines: list[A
 
 def test_prints_are_tagged(observer: LoggingObserver, lines: list[Any]) -> None:
     observer.observe(events.TaskPrinted(BROKER, "t1", "hello"))
-    assert (lines[0]["event"], lines[0]["log_level"], lines[0]["task"]) == ("[user code] hello", "info", "t1")
+    assert (lines[0]["event"], lines[0]["log_level"], lines[0]["task"]) == ("hello", "info", "t1")
+    assert lines[0]["origin"] == "user code"
 
 
 def test_draining_says_who_asked(observer: LoggingObserver, lines: list[Any]) -> None:
@@ -220,8 +222,27 @@ def test_a_peer_that_leaves_with_tasks_is_a_warning(
         ("cancelled", "info"),
         ("runner-lost", "warning"),
         ("timeout", "warning"),
+        ("no-settings", "warning"),
     ],
 )
 def test_tasks_of_a_broker(outcome: str, level: str, observer: LoggingObserver, lines: list[Any]) -> None:
     observer.observe(events.BrokerTaskEnded("t1", "python", outcome, 0.5))
     assert (lines[0]["event"], lines[0]["log_level"]) == (f"Task ended: {outcome}", level)
+    assert ("remedy" in lines[0]) is (level == "warning")
+
+
+@pytest.mark.parametrize("reason", ["timeout", "no-runner", "draining", "queue-full"])
+def test_a_request_without_a_runner_comes_with_a_remedy(
+    reason: str, observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(events.RequestGivenUp("q1", "python", reason))
+    assert (lines[0]["event"], lines[0]["log_level"]) == ("A request found no runner", "warning")
+    assert lines[0]["remedy"]
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "requester-left"])
+def test_a_request_that_nobody_wants_any_more_is_no_warning(
+    reason: str, observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(events.RequestGivenUp("q1", "python", reason))
+    assert lines[0]["log_level"] == "debug"

@@ -37,7 +37,12 @@ def run_broker_daemon(reading: Reading[BrokerSettings]) -> ExitCode:
         # Not a log line: the one time that the secret is meant to be seen.
         click.echo("A secret was made up for this run; runners and requesters need it:")
         click.echo(f"N8N_RUNNERS_AUTH_TOKEN={config.auth_token}")
-    style = LogStyle(level=settings.log_level, no_color=settings.no_color, secrets=(config.auth_token,))
+    style = LogStyle(
+        level=settings.log_level,
+        format=settings.log_format,
+        no_color=settings.no_color,
+        secrets=(config.auth_token,),
+    )
     with logging_to(style):
         for line in reading.warnings:
             structlog.get_logger("trio_runner").warning(line)

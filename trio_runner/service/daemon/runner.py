@@ -43,7 +43,12 @@ def run_daemon(reading: Reading[RunSettings], environ: MutableMapping[str, str])
     for name in secret_variables(RunSettings, BrokerSettings):
         environ.pop(name, None)
     secrets = (settings.auth_token, settings.grant_token, settings.sentry_dsn)
-    style = LogStyle(level=settings.log_level, no_color=settings.no_color, secrets=secrets)
+    style = LogStyle(
+        level=settings.log_level,
+        format=settings.log_format,
+        no_color=settings.no_color,
+        secrets=secrets,
+    )
     with logging_to(style):
         _announce(reading, config)
         code = run_to_exit_code(lambda: _serve(settings, config))

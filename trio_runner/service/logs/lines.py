@@ -1,41 +1,30 @@
-"""The logs of a daemon: structlog over standard logging, warnings and errors to stderr, the rest to stdout.
+"""The logs of a daemon: structlog for our own lines, standard logging for those of libraries, one output.
 
-A line is for people first: time, level, message, then what it is about as ``key=value``. It is one line
-whatever is in it: what comes from other people's code or from the network is escaped, so that nobody can
-write lines in our name. Secrets are replaced, wherever they turn up. Colours are for terminals.
+Warnings and errors go to stderr, the rest to stdout; under systemd every line goes to the journal, with its
+fields. Secrets are replaced, wherever they turn up. What is below the level costs a look at the level.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+import os
 import sys
-from collections.abc import Callable, Iterator, MutableMapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import attrs
 import structlog
 
+from .formats import Format, human_format, json_format
+from .journal import JOURNAL_SOCKET, Journal, is_journal
+from .levels import LEVELS, is_logged, set_level
 from .line_writer import LineWriter
+from .redaction import hider
 
-__all__ = ["LogStyle", "logging_to", "render"]
+__all__ = ["LogStyle", "logging_to"]
 
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-    "silent": logging.CRITICAL + 1,
-}
-_COLOURS = {"debug": "2", "info": "32", "warning": "33", "error": "31", "critical": "1;31"}
-_STDOUT, _STDERR = 0, 1
-# Longest text that comes from elsewhere, in characters; the whole of a print belongs to its requester.
-_LONGEST = 4000
-# A shorter "secret" protects nothing, and replacing it would make the log unreadable.
-_SHORTEST_SECRET = 6
 # Time for what is queued to be written at the end, seconds: a reader that is alive needs far less.
 _FLUSH_TIMEOUT = 2.0
 
@@ -46,152 +35,149 @@ class LogStyle:
 
     Attributes:
         level: least important level: debug, info, warning, error, critical or silent.
+        format: ``text``, ``json``, ``journal``, or ``auto``: the journal where systemd listens, else text.
         no_color: never colour, not even on a terminal.
         secrets: texts that must not appear in any line.
     """
 
     level: str = "info"
+    format: str = "auto"
     no_color: bool = False
     secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
 
 
 @contextmanager
-def logging_to(style: LogStyle, stdout: TextIO | None = None, stderr: TextIO | None = None) -> Iterator[None]:
+def logging_to(
+    style: LogStyle,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    journal_socket: str = JOURNAL_SOCKET,
+) -> Iterator[None]:
     """Set logging up for a daemon, and take it down again when everything has been written.
 
     Args:
         style: what is logged and how.
         stdout: where lines below warning go; None: `sys.stdout`, which may be closed.
         stderr: where warnings and errors go; None: `sys.stderr`, likewise.
+        environ: tells whether the output leads into the journal.
+        journal_socket: where the journal listens.
     """
-    handler = _SplitHandler(style, stdout or sys.stdout, stderr or sys.stderr)
+    stdout, stderr = stdout or sys.stdout, stderr or sys.stderr
+    into_journal = style.format == "journal" or (style.format == "auto" and is_journal(stderr, environ))
+    journal = _open_journal(style, journal_socket) if into_journal else None
+    output = journal or _Streams(style, stdout, stderr)
     root = logging.getLogger()
     before = (root.level, root.handlers[:], logging.raiseExceptions)
-    root.handlers[:] = [handler]
-    root.setLevel(_LEVELS[style.level])
+    root.handlers[:] = [_LibraryHandler(output.write)]
+    set_level(style.level)
     logging.raiseExceptions = False
     # At its debug level this library formats whole messages, payloads included.
     logging.getLogger("trio-websocket").setLevel(logging.WARNING)
-    _configure_structlog()
+    structlog.configure(
+        processors=[_Emitter(output.write)],
+        wrapper_class=_Logger,
+        logger_factory=structlog.ReturnLoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
     try:
         yield
     finally:
         structlog.reset_defaults()
         root.level, root.handlers[:], logging.raiseExceptions = before
-        handler.writer.close(_FLUSH_TIMEOUT)
+        output.close()
 
 
-def render(event: MutableMapping[str, Any], *, colour: bool) -> str:
-    """Return an event as one line of text; a traceback follows in lines of its own."""
-    fields = dict(event)
-    time, level = str(fields.pop("timestamp", "")), str(fields.pop("level", "info"))
-    message, trace = _one_line(fields.pop("event", "")), fields.pop("exception", "")
-    pairs = "".join(f" {key}={_value(value)}" for key, value in fields.items())
-    name = f"{level.upper():<7}"
-    if colour:
-        name, pairs = (
-            f"\x1b[{_COLOURS.get(level, '0')}m{name}\x1b[0m",
-            f"\x1b[2m{pairs}\x1b[0m" if pairs else "",
-        )
-    return f"{time} {name} {message}{pairs}" + (f"\n{trace}" if trace else "")
+_Write = Callable[[str, str, Mapping[str, object], str], None]
 
 
-class _SplitHandler(logging.Handler):
-    """Sends warnings and errors to one stream and the rest to the other."""
+class _Streams:
+    """Standard output and standard error."""
 
     def __init__(self, style: LogStyle, stdout: TextIO | None, stderr: TextIO | None) -> None:
+        self._writer = LineWriter((stdout, stderr))
+        self._formats = [_format(style, stream) for stream in (stdout, stderr)]
+        self._hide = hider(style.secrets)
+
+    def write(self, level: str, message: str, about: Mapping[str, object], trace: str) -> None:
+        number = 1 if LEVELS[level] >= logging.WARNING else 0
+        self._writer.put(number, self._hide(self._formats[number](level, message, about, trace)))
+
+    def close(self) -> None:
+        self._writer.close(_FLUSH_TIMEOUT)
+
+
+class _Logger(structlog.BoundLoggerBase):
+    """A logger that asks for the level before it does anything: most lines of a busy day are not wanted."""
+
+    def debug(self, event: str, **about: Any) -> None:
+        if is_logged(logging.DEBUG):
+            self._proxy_to_logger("debug", event, **about)
+
+    def info(self, event: str, **about: Any) -> None:
+        if is_logged(logging.INFO):
+            self._proxy_to_logger("info", event, **about)
+
+    def warning(self, event: str, **about: Any) -> None:
+        if is_logged(logging.WARNING):
+            self._proxy_to_logger("warning", event, **about)
+
+    def error(self, event: str, **about: Any) -> None:
+        if is_logged(logging.ERROR):
+            self._proxy_to_logger("error", event, **about)
+
+    def critical(self, event: str, **about: Any) -> None:
+        if is_logged(logging.CRITICAL):
+            self._proxy_to_logger("critical", event, **about)
+
+    def exception(self, event: str, **about: Any) -> None:
+        """Log an error with the traceback of the exception that is being handled."""
+        self.error(event, exc_info=True, **about)
+
+
+class _Emitter:
+    """The one processor: it writes the line."""
+
+    def __init__(self, write: _Write) -> None:
+        self._write = write
+
+    def __call__(self, _logger: object, level: str, event: structlog.typing.EventDict) -> Any:
+        message = event.pop("event", "")
+        trace = traceback.format_exc().rstrip("\n") if event.pop("exc_info", False) else ""
+        try:
+            self._write(level, str(message), event, trace)
+        except Exception:  # a log line that cannot be written must not end a daemon
+            self._write("error", "a log line could not be written", {"line": repr(message)[:200]}, "")
+        raise structlog.DropEvent
+
+
+class _LibraryHandler(logging.Handler):
+    """Takes the lines of libraries."""
+
+    def __init__(self, write: _Write) -> None:
         super().__init__()
-        self.writer = LineWriter((stdout, stderr))
-        self._hide = _hider(style.secrets)
-        self._formatters = [_formatter(_colourful(stream, style)) for stream in (stdout, stderr)]
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        stream = _STDERR if record.levelno >= logging.WARNING else _STDOUT
+        level = record.levelname.lower()
+        trace = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n") if record.exc_info else ""
         try:
-            line = self._hide(self._formatters[stream].format(record))
-        except Exception:  # a log line that cannot be written must not end a daemon
-            line = f"a log line could not be written: {record.name} {record.lineno}"
-        self.writer.put(stream, line)
+            self._write(level if level in LEVELS else "info", record.getMessage(), {}, trace)
+        except Exception:  # as above
+            about = {"logger": record.name, "line": record.lineno}
+            self._write("error", "a log line could not be written", about, "")
 
 
-def _configure_structlog() -> None:
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            *_stamps(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
+def _open_journal(style: LogStyle, path: str) -> Journal | None:
+    """Connect to the journal; None: there is none, and lines go where the streams lead."""
+    try:
+        return Journal(hider(style.secrets), path)
+    except OSError:
+        return None
 
 
-def _stamps() -> list[structlog.typing.Processor]:
-    return [
-        structlog.stdlib.add_log_level,
-        _stamp_time,
-    ]
-
-
-def _stamp_time(_logger: object, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    event["timestamp"] = f"{now.removesuffix('+00:00')}Z"
-    return event
-
-
-def _formatter(colour: bool) -> structlog.stdlib.ProcessorFormatter:
-    def write(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str:
-        return render(event, colour=colour)
-
-    return structlog.stdlib.ProcessorFormatter(
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            write,
-        ],
-        foreign_pre_chain=_stamps(),
-    )
-
-
-def _colourful(stream: TextIO | None, style: LogStyle) -> bool:
-    return stream is not None and not style.no_color and stream.isatty()
-
-
-def _hider(secrets: tuple[str, ...]) -> Callable[[str], str]:
-    """Return a function that replaces every secret in a text, also where it stands escaped in quotes."""
-    texts = {
-        form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in (secret, _escaped(secret))
-    }
-    # An alternative of nothing would match everywhere: without secrets only headers are looked for.
-    secret = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)) or r"(?!)"
-    pattern = re.compile(rf"(bearer\s+)[^\s'\",]+|(?-i:{secret})", re.IGNORECASE)
-    return lambda text: pattern.sub(lambda found: f"{found[1] or ''}***", text)
-
-
-def _one_line(text: object) -> str:
-    """Return a text with everything escaped that could end the line or steer a terminal."""
-    shown = str(text)
-    if len(shown) > _LONGEST:
-        shown = f"{shown[:_LONGEST]}… ({len(shown) - _LONGEST} more characters)"
-    if shown.isprintable():
-        return shown
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in shown
-    )
-
-
-def _value(value: object) -> str:
-    """Return a value as it stands after ``key=``: numbers short, texts in quotes if they need them."""
-    if isinstance(value, float):
-        return f"{value:.3f}".rstrip("0").rstrip(".")
-    text = _one_line(value)
-    if text and not any(character.isspace() or character in "\"'=" for character in text):
-        return text
-    return f'"{_escaped(text)}"'
-
-
-def _escaped(text: str) -> str:
-    """Return a text as it stands between double quotes."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def _format(style: LogStyle, stream: TextIO | None) -> Format:
+    if style.format == "json":
+        return json_format()
+    return human_format(colour=stream is not None and not style.no_color and stream.isatty())

@@ -9,7 +9,7 @@ import attrs
 
 from ...errors import ConfigError
 from .kinds import Boolean, Number, Seconds, Text, Token, UrlPath
-from .logs import log_level, no_color
+from .logs import log_format, log_level, no_color
 from .table import Reading, setting
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ class BrokerSettings:
         group=_LIMITS,
     )
     log_level: str = log_level()
+    log_format: str = log_format()
     no_color: bool = no_color()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from .kinds import Choice, Presence
 from .table import setting
 
-__all__ = ["log_level", "no_color"]
+__all__ = ["log_format", "log_level", "no_color"]
 
 _GROUP = "Logs"
 _LEVELS = {
@@ -26,6 +26,14 @@ _LEVELS = {
     "off": "silent",
     "none": "silent",
 }
+_FORMATS = {
+    "auto": "auto",
+    "text": "text",
+    "human": "text",
+    "json": "json",
+    "journal": "journal",
+    "journald": "journal",
+}
 
 
 def log_level() -> Any:
@@ -40,6 +48,18 @@ def log_level() -> Any:
         about="Least important lines to log: debug, info, warning, error, critical or silent.",
         group=_GROUP,
         live=True,
+    )
+
+
+def log_format() -> Any:
+    """Declare the setting for how lines are written."""
+    return setting(
+        "TRIO_RUNNER_LOG_FORMAT",
+        flag="--log-format",
+        kind=Choice(_FORMATS, metavar="FORMAT"),
+        default="auto",
+        about="text, json, journal (systemd's, with fields), or auto: journal under systemd, else text.",
+        group=_GROUP,
     )
 
 

@@ -6,7 +6,7 @@ import attrs
 
 from ...sandbox.policy import DEFAULT_BUILTINS_DENY
 from .kinds import Boolean, BrokerUris, CertificateFile, NameList, Number, Seconds, Text, Token, UrlPath
-from .logs import log_level, no_color
+from .logs import log_format, log_level, no_color
 from .sandbox import disabled_walls, limit, sandbox_word
 from .table import setting
 
@@ -239,6 +239,7 @@ class RunSettings:
         group=_HEALTH,
     )
     log_level: str = log_level()
+    log_format: str = log_format()
     no_color: bool = no_color()
     sentry_dsn: str = setting(
         "TRIO_RUNNER_SENTRY_DSN",

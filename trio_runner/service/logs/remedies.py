@@ -1,0 +1,67 @@
+"""What to do about each failure that a log line reports: the tables, and the words for what has none."""
+
+from __future__ import annotations
+
+__all__ = ["OPERATORS_MATTER", "given_up", "lost_runner", "lost_task", "rejected", "task_failed"]
+
+_TASK_FAILED = {
+    "user-code": "the fault is in the task's code; its author has been told",
+    "policy": "change the code, or allow what it needs: N8N_RUNNERS_STDLIB_ALLOW, N8N_RUNNERS_EXTERNAL_ALLOW",
+    "settings": "whoever asked for the task sent settings that describe none",
+    "result": "return less, or what JSON can hold; the size limit is N8N_RUNNERS_MAX_PAYLOAD",
+    "timeout": "split the work, or raise N8N_RUNNERS_TASK_TIMEOUT",
+    "worker-died": "most often memory: give the runner more, or lower N8N_RUNNERS_MAX_CONCURRENCY",
+    "link-lost": "the broker fails the tasks of a lost connection; whoever asked may ask again",
+    "no-settings": "the broker sent no settings in time; whoever asked for the task may be gone",
+    "shutdown": "run it again; to give running tasks longer raise N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT",
+    "runner": "a fault of the runner or its machine; the line before this one tells more",
+}
+OPERATORS_MATTER = frozenset({"timeout", "worker-died", "no-settings", "shutdown", "runner"})
+"""Ends of tasks that concern the operator: the rest is for the author of the code."""
+
+_REJECTED = {
+    "Offer expired": "the accept came late: look at the network and the load of the broker",
+    "No open task slots": "usual with several brokers, who share the slots; if it is frequent, add slots",
+    "Runner is shutting down": "the broker offers the task to another runner",
+}
+_GIVEN_UP = {
+    "timeout": "all runners of this type were busy: start more of them, or raise their concurrency",
+    "no-runner": "no runner of this type is connected: start one, and check the task type",
+    "draining": "this broker is shutting down: ask another one",
+    "queue-full": "more requests wait than are allowed: start more runners, or raise --max-waiting",
+}
+_LOST_TASK = {
+    "runner-lost": "ask again; if it repeats, look at the log of the runner",
+    "timeout": "split the work, or raise --execution-timeout",
+    "no-settings": "the requester sent no settings in time: is it gone, or its connection slow?",
+}
+
+
+def task_failed(outcome: str) -> str:
+    """Return what to do about the end of a task, by the names of `TaskEnded.outcome`."""
+    return _TASK_FAILED.get(outcome, "")
+
+
+def rejected(reason: str) -> str:
+    """Return what to do about a rejected accept."""
+    return next((remedy for start, remedy in _REJECTED.items() if reason.startswith(start)), "")
+
+
+def given_up(reason: str) -> str:
+    """Return what to do about a request that no runner took, by the names of `RequestGivenUp.reason`.
+
+    Empty where nobody needs to do anything: whoever asked has changed their mind, or is gone.
+    """
+    return _GIVEN_UP.get(reason, "")
+
+
+def lost_task(outcome: str) -> str:
+    """Return what to do about a task of a broker, by the names of `BrokerTaskEnded.outcome`."""
+    return _LOST_TASK.get(outcome, "")
+
+
+def lost_runner(role: str) -> str:
+    """Return what to do about a peer that left while tasks of it ran."""
+    if role == "runner":
+        return "its tasks were failed: whoever asked may ask again; look at the log of the runner"
+    return "its tasks were cancelled: nobody waits for them"
