@@ -80,6 +80,7 @@ RUN_CASES = [
     Case("health_check_host", "0.0.0.0", "0.0.0.0", "::", ("a\tb",)),
     Case("health_check_port", "0", 0, "65535", PORT_BAD),
     Case("log_level", "WARN", "warning", "Error", ("loud", "10")),
+    Case("log_format", "JSON", "json", "journald", ("xml",)),
     Case("sentry_dsn", "https://key@sentry.example/1", "https://key@sentry.example/1", "x", ("a b",)),
     Case("n8n_version", "2.41.0", "2.41.0", "2.4.0", ("a\nb",)),
     Case("environment", "production", "production", "test", ("a\nb",)),
@@ -105,6 +106,7 @@ BROKER_CASES = [
     Case("max_strikes", "7", 7, "8", COUNT_BAD),
     Case("requests_per_second", "7", 7, "8", COUNT_BAD),
     Case("log_level", "fatal", "critical", "silent", ("loud",)),
+    Case("log_format", "human", "text", "journal", ("syslog",)),
 ]  # fmt: skip
 SUBMIT_CASES = [
     *(case for case in RUN_CASES if case.name in {"brokers", "auth_token", "grant_token", "max_payload"}),
