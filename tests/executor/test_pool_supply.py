@@ -21,6 +21,7 @@ from trio_runner.executor.pool import open_process_executor
 from trio_runner.executor.worker import Worker
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.sandbox.framing import FrameKind, pack_header
+from trio_runner.sandbox.policy import Policy
 from trio_runner.scheduling.observer import Event, ExecutorTrouble
 from trio_runner.scheduling.outcome import Completed, WorkerDied
 
@@ -36,7 +37,9 @@ class Play:
 
     script: list[str] = attrs.Factory(list)
     zygotes: list[FakeZygote] = attrs.Factory(list)
+    configs: list[ProcessExecutorConfig] = attrs.Factory(list)
     failing_starts: int = 0
+    slow_starts: list[float] = attrs.Factory(list)
     stuck: bool = False
     clearing_up: float = 0
     troubles: list[tuple[float, str]] = attrs.Factory(list)
@@ -54,7 +57,8 @@ class Play:
         preload: tuple[str, ...] = (),
     ) -> FakeZygote:
         """Stand in for `start_zygote`."""
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.slow_starts.pop(0) if self.slow_starts and self.zygotes else 0)
+        self.configs.append(config)
         if self.failing_starts and self.zygotes:
             self.failing_starts -= 1
             raise ConfigError("python: gone")
@@ -102,6 +106,8 @@ class FakeZygote:
         """Fork no more."""
         self.alive = False
         self.left = True
+        if not self._far_ends:
+            self._asked.close()
 
     def end(self, worker: Worker) -> None:
         """End a worker on request."""
@@ -124,7 +130,7 @@ class FakeZygote:
                 await trio.sleep(self._play.clearing_up)
             for worker in list(self._far_ends):
                 self._bury(worker, None, "The zygote was lost.")
-            with suppress(trio.WouldBlock):
+            with suppress(trio.WouldBlock, trio.EndOfChannel):
                 while True:
                     self._abandon(self._to_fork.receive_nowait())
 
@@ -270,3 +276,62 @@ async def test_analyses_are_kept_up_to_a_limit_and_told_to_the_next_zygote(
         play.script = ["zygote is lost"]
         await executor.run(job("return True"), Events())
         assert play.zygotes[1].approved == [("d", None), ("e", None), ("a", None)]
+
+
+STRICT = Policy(stdlib_allow=frozenset({"json"}))
+
+
+async def test_another_policy_is_that_of_the_next_zygote(
+    play: Play, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_process_executor(COLD, observer=play) as executor:
+        await executor.reconfigure(attrs.evolve(COLD, policy=STRICT))
+        assert play.configs == [COLD, attrs.evolve(COLD, policy=STRICT)]
+        assert play.zygotes[0].left
+        await executor.run(job("return True"), Events())
+        assert (play.zygotes[0].asked_for, play.zygotes[1].asked_for) == ([], [1])
+        await executor.reload()
+        assert play.configs[-1].policy == STRICT, "and of all that follow"
+
+
+async def test_another_number_of_workers_needs_no_other_zygote(
+    play: Play, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_process_executor(attrs.evolve(COLD, workers=1, warm=None), observer=play) as executor:
+        await executor.reconfigure(attrs.evolve(COLD, workers=4, warm=None))
+        await trio.sleep(1)
+        assert executor.statistics().idle_workers == 4
+        await executor.reconfigure(attrs.evolve(COLD, workers=2, warm=None))
+        assert executor.statistics().idle_workers == 2
+        assert len(play.zygotes) == 1
+
+
+async def test_a_configuration_that_cannot_be_used_changes_nothing(
+    play: Play, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_process_executor(COLD, observer=play) as executor:
+        play.failing_starts = 1
+        with pytest.raises(ConfigError, match="gone"):
+            await executor.reconfigure(attrs.evolve(COLD, policy=STRICT, workers=9, warm=9))
+        await trio.sleep(1)
+        assert executor.statistics().idle_workers == 0
+        await executor.reload()
+        assert play.configs[-1] == COLD
+
+
+async def test_a_replacement_that_was_begun_before_does_not_bring_the_old_policy_back(
+    play: Play, autojump_clock: trio.testing.MockClock
+) -> None:
+    """The zygote is lost; while the next is being started by the old rules, new rules arrive and overtake."""
+    async with open_process_executor(COLD, observer=play) as executor:
+        play.script = ["zygote is lost"]
+        play.slow_starts = [50.0, 1.0]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(executor.run, job("return True"), Events())
+            await trio.sleep(10)
+            await executor.reconfigure(attrs.evolve(COLD, policy=STRICT))
+        await trio.sleep(100)
+        await executor.run(job("return True"), Events())
+        assert [config.policy == STRICT for config in play.configs] == [False, True, False]
+        assert (play.zygotes[1].left, play.zygotes[2].left) == (False, True)
+        assert len(play.zygotes[1].asked_for) == 2

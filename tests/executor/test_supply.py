@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -20,7 +21,7 @@ from trio_runner.executor.pool import open_process_executor
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.sandbox.policy import Policy
 from trio_runner.scheduling.observer import Event, ExecutorTrouble
-from trio_runner.scheduling.outcome import Completed
+from trio_runner.scheduling.outcome import Completed, Failed
 
 from .tasks import FREE, Events, is_there, job, result_of, watching
 
@@ -182,6 +183,29 @@ async def test_a_reload_that_fails_changes_nothing(environment: Environment) -> 
         with pytest.raises(ConfigError, match="cannot start"):
             await executor.reload()
         assert await result_of(executor, "import os\nreturn os.getppid()") == before
+
+
+async def test_another_policy_is_that_of_later_tasks_and_running_ones_keep_theirs(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    config = ProcessExecutorConfig(policy=FREE, workers=2)
+    code = "import os\nprint('ready')\nos.read(os.open(_items[0]['json'], 0), 1)\nimport decimal\nreturn 1"
+    outcomes: list[object] = []
+    events = Events()
+    async with open_process_executor(config) as executor, trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            outcomes.append(await executor.run(job(code, items=[{"json": str(fifo)}]), events))
+
+        nursery.start_soon(run)
+        await events.next_print()
+        strict = dataclasses.replace(FREE, stdlib_allow=frozenset({"json"}), external_allow=frozenset())
+        await executor.reconfigure(attrs.evolve(config, policy=strict))
+        refused = await executor.run(job("import decimal\nreturn 1"), Events())
+        assert isinstance(refused, Failed)
+        assert "'decimal' is disallowed" in refused.description
+        await trio.to_thread.run_sync(fifo.write_text, "x")
+    assert outcomes == [Completed(RawJson(b"1"))]
 
 
 async def test_a_zygote_that_is_lost_is_followed_by_one_that_loads_again(environment: Environment) -> None:

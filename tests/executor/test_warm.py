@@ -154,3 +154,28 @@ async def test_one_that_has_ended_is_forgotten(
         assert warm.remove(worker)
         assert not warm.remove(worker)
         assert worker not in warm
+
+
+@pytest.mark.parametrize(("target", "ended"), [(5, 0), (1, 2)])
+async def test_another_number_of_them(
+    target: int, ended: int, zygote: Zygote, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with kept(zygote, 3) as warm:
+        warm.resize(target)
+        assert len(zygote.asked) == ended
+        await trio.sleep(0.03)
+        assert len(warm) == target
+
+
+async def test_another_number_does_not_wake_those_that_rest(
+    zygote: Zygote, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with kept(zygote, 3) as warm:
+        assert warm.take() is not None
+        await trio.sleep(61)
+        warm.resize(5)
+        await trio.sleep(1)
+        assert len(warm) == 1
+        assert warm.take() is not None
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(warm) == 5

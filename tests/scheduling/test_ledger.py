@@ -50,6 +50,51 @@ def take(ledger: Ledger, session: str, task_id: str, now: float = NOW) -> Accept
     return answer
 
 
+# --- another number of slots ------------------------------------------------------------------------
+
+
+def test_more_slots_are_offered_at_once() -> None:
+    ledger = make_ledger(slots=1, sessions=("a", "b"))
+    assert ids_of(ledger.offers_due("a", NOW)) == ["1"]
+    take(ledger, "b", "t")
+    ledger.resize(3)
+    assert ledger.free == 2
+    assert len(ledger.offers_due("a", NOW)) == 1, "one of two free slots is on offer already"
+    assert len(ledger.offers_due("b", NOW)) == 2
+
+
+def test_fewer_slots_stop_no_task_and_nothing_is_offered_until_there_is_room() -> None:
+    ledger = make_ledger(slots=3)
+    for offer, task_id in zip(ids_of(ledger.offers_due("a", NOW)), ("t1", "t2", "t3"), strict=True):
+        assert isinstance(ledger.accept("a", offer, task_id, NOW), Accepted)
+    ledger.resize(1)
+    assert (ledger.held, ledger.free) == (3, 0)
+    for task_id in ("t1", "t2"):
+        ledger.finish("a", task_id)
+        assert ledger.offers_due("a", NOW) == ()
+    ledger.finish("a", "t3")
+    assert len(ledger.offers_due("a", NOW)) == 1
+
+
+def test_offers_made_before_there_were_fewer_slots_are_good_for_the_slots_there_are() -> None:
+    ledger = make_ledger(slots=3)
+    offers = ids_of(ledger.offers_due("a", NOW))
+    ledger.resize(1)
+    assert isinstance(ledger.accept("a", offers[0], "t1", NOW), Accepted)
+    assert ledger.accept("a", offers[1], "t2", NOW) == Rejected("t2", AT_CAPACITY)
+    ledger.finish("a", "t1")
+    assert ledger.offers_due("a", NOW) == (), "the third is still open"
+    assert isinstance(ledger.accept("a", offers[2], "t3", NOW), Accepted)
+
+
+@pytest.mark.parametrize("slots", [0, -1])
+def test_a_runner_cannot_be_left_without_slots(slots: int) -> None:
+    ledger = make_ledger(slots=2)
+    with pytest.raises(ConfigError, match="at least 1 task slot"):
+        ledger.resize(slots)
+    assert ledger.free == 2
+
+
 # --- offering ---------------------------------------------------------------------------------------
 
 

@@ -74,6 +74,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.offers: list[ModelOffer] = []
         self.tasks: dict[tuple[str, str], ModelTask] = {}
         self.draining = False
+        self.largest = 0  # the most slots there have been while offers or tasks of now were made
         self.answers = {"accepts": 0, "accepted": 0, "rejected": 0}
 
     @initialize(
@@ -84,7 +85,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def make_ledger(self, slots: int, seed: int, types: list[tuple[str, ...]]) -> None:
         """Begin with some brokers that have offers: runs that start from nothing rarely get that far."""
         ids = count(1)
-        self.slots = slots
+        self.slots = self.largest = slots
         self.ledger = Ledger(slots, random=Random(seed), new_id=lambda: f"o{next(ids)}")
         for name, own in zip(SESSIONS, types, strict=False):
             self.open_session(name, own, register=True)
@@ -121,6 +122,17 @@ class LedgerMachine(RuleBasedStateMachine):
         if (name, task_id) in self.tasks:
             return ALREADY_HELD
         return AT_CAPACITY if len(self.tasks) >= self.slots else None
+
+    # --- slots --------------------------------------------------------------------------------------
+
+    @rule(slots=st.integers(1, 4), offer=st.booleans())
+    def resize(self, slots: int, offer: bool) -> None:
+        self.ledger.resize(slots)
+        self.slots = slots
+        self.largest = max(self.largest, slots)
+        if offer:
+            for name in self.open:
+                self.offer(name)
 
     # --- sessions and time --------------------------------------------------------------------------
 
@@ -193,7 +205,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if session is None or not session.registered or session.draining:
             assert made == ()
             return
-        free = self.slots - len(self.tasks)
+        free = max(0, self.slots - len(self.tasks))
         before = {task_type: len(self.open_offers(session, task_type)) for task_type in session.types}
         for offer in made:
             assert all(offer.offer_id != entry.offer.offer_id for entry in self.offers)
@@ -284,23 +296,32 @@ class LedgerMachine(RuleBasedStateMachine):
         del self.tasks[name, task_id]
         for other, session in self.open.items():
             self.offer(other)
-            if session.registered and not session.draining:
+            if session.registered and not session.draining and len(self.tasks) < self.slots:
                 assert all(self.open_offers(session, task_type) for task_type in session.types)
 
     # --- what always holds --------------------------------------------------------------------------
 
     @invariant()
     def held_tasks_never_exceed_the_slots(self) -> None:
+        """Nor the slots that there were when they were accepted; see `expected_answer` for the accept."""
         facts = self.ledger.statistics()
-        assert facts.held == len(self.tasks) <= self.slots
+        assert facts.slots == self.slots
+        assert facts.held == len(self.tasks) <= self.largest
+        assert self.ledger.free == max(0, self.slots - facts.held)
         assert sum(session.held for session in facts.sessions.values()) <= facts.held
+
+    @invariant()
+    def the_past_is_forgotten_when_nothing_of_it_is_left(self) -> None:
+        """So the invariants below hold for the slots of now as soon as they can."""
+        if not self.tasks and not self.takeable():
+            self.largest = self.slots
 
     @invariant()
     def open_offers_and_held_tasks_never_exceed_the_slots(self) -> None:
         for session in self.open.values():
             for task_type in session.types:
                 offered = len(self.open_offers(session, task_type))
-                assert offered + self.held(session, task_type) <= self.slots
+                assert offered + self.held(session, task_type) <= self.largest
 
     @invariant()
     def the_next_deadline_comes_no_later_than_an_offer_expires(self) -> None:

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
+import attrs
 import trio
 
 from ..scheduling.backoff import Backoff
@@ -31,7 +33,7 @@ from .warm import WarmWorkers
 from .worker import Worker
 from .zygote import Zygote
 
-__all__ = ["ProcessExecutorConfig", "open_process_executor"]
+__all__ = ["ProcessExecutor", "ProcessExecutorConfig", "open_process_executor"]
 
 _NOBODY: Observer = NullObserver()
 # Digests of code kept, as many as n8n keeps analyses.
@@ -40,10 +42,29 @@ _APPROVED_KEPT = 500
 _HANG_UP_GRACE = 0.5
 
 
+class ProcessExecutor(Executor, Protocol):
+    """An `Executor` with processes, which can be told to work by another configuration."""
+
+    async def reconfigure(self, config: ProcessExecutorConfig) -> None:
+        """Have later tasks run by another configuration. Running tasks are not touched and none is lost.
+
+        Args:
+            config: what differs takes effect: rules, modules and walls in workers forked from here on.
+
+        Raises:
+            ConfigError: workers cannot be started with it; everything stays as it is.
+            trio.ClosedResourceError: the executor has been closed.
+
+        Cancellation:
+            The new configuration may take effect all the same.
+        """
+        ...
+
+
 @asynccontextmanager
 async def open_process_executor(
     config: ProcessExecutorConfig, *, observer: Observer = _NOBODY
-) -> AsyncIterator[Executor]:
+) -> AsyncIterator[ProcessExecutor]:
     """Open an executor that runs each task in a process of its own.
 
     Args:
@@ -169,6 +190,21 @@ class _Pool:
         self._retire(worker)
         return reply.outcome
 
+    async def reconfigure(self, config: ProcessExecutorConfig) -> None:
+        """Have later tasks run by another configuration; see `ProcessExecutor.reconfigure`.
+
+        Raises:
+            ConfigError: workers cannot be started with it; everything stays as it is.
+            trio.ClosedResourceError: the executor has been closed.
+        """
+        if _for_zygotes(config) == _for_zygotes(self._config):
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._supply.renew(config)
+        self._config = config
+        self._warm.resize(config.warm_workers)
+        self._room_may_have_come()
+
     async def reload(self) -> None:
         """Have later tasks run in processes that have loaded everything afresh; see `Executor.reload`.
 
@@ -218,8 +254,7 @@ class _Pool:
         """Take note of a worker's end: nothing to do for one that had a task."""
         idle = self._warm.remove(worker)
         self._leaving.discard(worker)
-        self._left.set()
-        self._left = trio.Event()
+        self._room_may_have_come()
         zygote = self._supply.current
         if (idle or worker.exit_code is None) and zygote is not None and zygote.alive:
             death = describe_death(worker, hung_up=False)
@@ -228,6 +263,10 @@ class _Pool:
             self._observer.observe(ExecutorTrouble(f"a worker did not end as it should: {worker.epitaph}"))
         if idle:
             worker.release()
+
+    def _room_may_have_come(self) -> None:
+        self._left.set()
+        self._left = trio.Event()
 
     def _pause(self, why: str) -> None:
         self._not_before = trio.current_time() + self._backoff.next_delay()
@@ -265,6 +304,12 @@ class _Pool:
         """Refuse further tasks."""
         self._closed = True
         self._supply.close()  # whoever waits for a zygote learns that there will be none
+
+
+def _for_zygotes(config: ProcessExecutorConfig) -> ProcessExecutorConfig:
+    """Return a configuration without what concerns the pool alone."""
+    usual = ProcessExecutorConfig()
+    return attrs.evolve(config, workers=usual.workers, warm=usual.warm, max_payload=usual.max_payload)
 
 
 async def _wait_for_end(worker: Worker) -> bool:

@@ -2,7 +2,8 @@
 
 Theory of operation. The first zygote has loaded nothing and is ready at once. Modules that are to be loaded
 ahead of need are loaded by the next one, and when it is ready it takes over; so does one that was asked for
-because modules have changed on disk. The old one forks no more, and ends when its last task has.
+because modules have changed on disk, or the configuration. The old one forks no more, and ends when its last
+task has.
 
 A module that must not be loaded there is told from the outside: the zygote names each before it loads it, and
 gives itself up when one has harm in it, since a module cannot be unloaded. The next attempt is made without.
@@ -74,8 +75,11 @@ class ZygoteSupply:
             self._preload()
             await trio.sleep_forever()
 
-    async def renew(self) -> None:
+    async def renew(self, config: ProcessExecutorConfig | None = None) -> None:
         """Start a zygote that loads everything afresh, and let it take over when it is ready.
+
+        Args:
+            config: the configuration for it and all that come after it; None: as before.
 
         Raises:
             ConfigError: it cannot be started; the one there is stays in use.
@@ -88,25 +92,30 @@ class ZygoteSupply:
             raise trio.ClosedResourceError("this executor has been closed")
         errors: list[ConfigError] = []
         ended = trio.Event()
-        self._nursery.start_soon(self._renew_for_somebody, errors, ended)
+        self._nursery.start_soon(self._renew_for_somebody, config, errors, ended)
         await ended.wait()
         if self._closed:
             raise trio.ClosedResourceError("this executor has been closed")
         for error in errors:
             raise error
 
-    async def _renew_for_somebody(self, errors: list[ConfigError], ended: trio.Event) -> None:
+    async def _renew_for_somebody(
+        self, config: ProcessExecutorConfig | None, errors: list[ConfigError], ended: trio.Event
+    ) -> None:
         """Renew in our own nursery: when that ends, nothing is left of a zygote that is being started."""
         try:
-            await self._renew()
+            await self._renew(config)
         except ConfigError as exc:
             errors.append(exc)
         finally:
             ended.set()
 
-    async def _renew(self) -> None:
+    async def _renew(self, config: ProcessExecutorConfig | None = None) -> None:
         async with self._renewing:
-            self._install(await self._start_preloaded())
+            wanted = config or self._config
+            zygote = await self._start_preloaded(wanted)
+            self._config = wanted
+            self._install(zygote)
 
     def close(self) -> None:
         """Have nobody wait for a zygote any more."""
@@ -130,9 +139,16 @@ class ZygoteSupply:
             return
         self.current = None
         self._trouble(f"the process that forks workers was lost ({zygote.lost}); a new one is started")
-        replacement = await self._start_again()
-        self._install(replacement)
-        self._preload()
+        await self._replace_lost(await self._start_again())
+
+    async def _replace_lost(self, replacement: Zygote) -> None:
+        """Install a zygote in place of one that was lost, unless a better one has come meanwhile."""
+        if self.current is None:
+            self._install(replacement)
+            self._preload()
+        else:  # one that was asked for, perhaps with another configuration: it must stay
+            replacement.leave()
+            await replacement.serve(lambda: None)
 
     def _on_lost(self, zygote: Zygote) -> None:
         """Have everybody who needs a worker wait for the next zygote, from this moment on."""
@@ -159,11 +175,11 @@ class ZygoteSupply:
         except ConfigError as exc:
             self._trouble(f"preload: nothing is loaded ahead of the tasks: {exc}")
 
-    async def _start_preloaded(self) -> Zygote:
-        modules = list(self._config.preload)
+    async def _start_preloaded(self, config: ProcessExecutorConfig) -> Zygote:
+        modules = list(config.preload)
         while True:
             try:
-                zygote = await start_zygote(self._config, self._on_worker_ended, preload=tuple(modules))
+                zygote = await start_zygote(config, self._on_worker_ended, preload=tuple(modules))
             except UnfitModule as unfit:
                 modules.remove(unfit.module)
                 self._left_out(unfit.module, unfit.why)

@@ -80,6 +80,15 @@ class WarmWorkers:
             _end(self._idle.popleft())
         self.refill()
 
+    def resize(self, target: int) -> None:
+        """Keep another number of workers while tasks come; those that are too many end."""
+        resting = self._target < self._most
+        self._most = target
+        self._target = min(self._target, target) if resting else target
+        while len(self._idle) > self._target:
+            _end(self._idle.pop())
+        self.refill()
+
     def refill(self) -> None:
         """Look again whether there are enough."""
         if len(self._idle) < self._target:

@@ -85,7 +85,7 @@ class LedgerStatistics:
 
     Attributes:
         slots: tasks that may run at once.
-        held: slots taken, by tasks of sessions that are gone too.
+        held: slots taken, by tasks of sessions that are gone too; more than `slots` after those became fewer.
         draining: the whole runner is draining.
         sessions: the open sessions by name.
         offers_sent, offers_accepted, offers_expired, offers_voided: totals since the start.

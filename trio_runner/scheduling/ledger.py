@@ -1,6 +1,6 @@
 """The ledger: who may use which slot, decided in one place for all brokers.
 
-Theory of operation. A runner has a fixed number of slots. It may be connected to several brokers, each
+Theory of operation. A runner has a number of slots. It may be connected to several brokers, each
 connection being a *session*, and run several task types; slots belong to none of them. A pair of session
 and task type is a *lane*. Every lane is offered every free slot: with f slots free, a registered lane has f
 offers open. So any broker can use the whole runner, and the same free slot may be promised more than once.
@@ -9,11 +9,15 @@ free slot is rejected, upon which its broker offers the task elsewhere.
 
 What always holds, whatever peers do:
 
-- tasks held never exceed the slots;
+- an accept never takes the tasks held over the slots;
 - in a lane, open offers and the tasks it holds together never exceed the slots;
 - an offer is used once, by the session it was made to, before its deadline;
 - an accept has exactly one answer, and a rejected one uses its offer up;
 - while a slot is free, every registered lane that does not drain has an offer open after `offers_due`.
+
+The number of slots may change at any time. When there are more, they are offered at once; when there are
+fewer, no task is stopped for it and no offer is taken back, since that is impossible: until the offers made
+before have expired, and the tasks accepted before have ended, there may be more of them than the slots.
 
 A task holds its slot from accept to `finish`, however it ends, also when its session is gone before it. The
 ledger never waits and has no clock. Whoever drives it asks `offers_due` of every session after `register`,
@@ -105,8 +109,7 @@ class Ledger:
         random: Random | None = None,
         new_id: NewId = _new_id,
     ) -> None:
-        if slots < 1:
-            raise ConfigError(f"a runner needs at least 1 task slot, not {slots!r}")
+        _check_slots(slots)
         if not settings_timeout > 0:
             raise ConfigError(f"the settings timeout must be seconds > 0, not {settings_timeout!r}")
         self._slots = slots
@@ -181,6 +184,15 @@ class Ledger:
         for found in list(self._sessions.values()) if session is None else [self._session(session)]:
             found.phase = SessionPhase.DRAINING
             self._totals.voided += found.offers.clear()
+
+    def resize(self, slots: int) -> None:
+        """Have another number of slots from now on; `offers_due` then offers what has become free.
+
+        Raises:
+            ConfigError: it is not positive.
+        """
+        _check_slots(slots)
+        self._slots = slots
 
     # --- offers and accepts -------------------------------------------------------------------------
 
@@ -278,7 +290,7 @@ class Ledger:
     @property
     def free(self) -> int:
         """Slots that a task could take now."""
-        return self._slots - len(self._tasks)
+        return max(0, self._slots - len(self._tasks))
 
     @property
     def draining(self) -> bool:
@@ -320,3 +332,8 @@ class Ledger:
             return False
         task.phase = advance(task.phase, event)
         return True
+
+
+def _check_slots(slots: int) -> None:
+    if slots < 1:
+        raise ConfigError(f"a runner needs at least 1 task slot, not {slots!r}")
