@@ -58,6 +58,7 @@ class ZygoteSupply:
         self._renewing = trio.Lock()
         self._closed = False
         self._nursery: trio.Nursery | None = None
+        self._begun = trio.Event()  # there is a nursery
 
     async def start(self) -> Zygote:
         """Start a zygote that has loaded nothing.
@@ -71,6 +72,7 @@ class ZygoteSupply:
         """Keep a zygote. Ends by cancellation, with nothing left of any."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            self._begun.set()
             self._install(first)
             self._preload()
             await trio.sleep_forever()
@@ -88,6 +90,8 @@ class ZygoteSupply:
         Cancellation:
             Nobody waits for the new one any more; it takes over all the same.
         """
+        if not self._closed:
+            await self._begun.wait()
         if self._closed or self._nursery is None:
             raise trio.ClosedResourceError("this executor has been closed")
         errors: list[ConfigError] = []
@@ -120,6 +124,7 @@ class ZygoteSupply:
     def close(self) -> None:
         """Have nobody wait for a zygote any more."""
         self._closed = True
+        self._begun.set()
         self.ready.set()
 
     # --- one taking over from another ---
