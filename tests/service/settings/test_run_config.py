@@ -48,6 +48,20 @@ def test_everything_arrives() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("N8N_RUNNERS_MAX_PAYLOAD", "999", "from 1000 to"),
+        ("TRIO_RUNNER_PRELOAD", "json,a/b", "'a/b' is no name of a module"),
+    ],
+)
+def test_a_value_that_the_runner_would_refuse_is_told_by_its_variable(
+    name: str, value: str, remedy: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: .*{remedy}"):
+        runner_config(reading({**AUTH, name: value}), {})
+
+
+@pytest.mark.parametrize(
     ("environ", "preload"),
     [
         ({}, ()),
@@ -60,12 +74,6 @@ def test_everything_arrives() -> None:
 def test_what_is_loaded_ahead_of_the_tasks(environ: dict[str, str], preload: tuple[str, ...]) -> None:
     environ = {**AUTH, **environ}
     assert runner_config(reading(environ), environ).preload == preload
-
-
-def test_what_cannot_be_loaded_ahead_is_refused() -> None:
-    environ = {**AUTH, "TRIO_RUNNER_PRELOAD": "scikit-learn"}
-    with pytest.raises(ConfigError, match="preload: 'scikit-learn' is no name of a module"):
-        runner_config(reading(environ), environ)
 
 
 def test_defaults_arrive() -> None:

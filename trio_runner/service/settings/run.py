@@ -98,7 +98,7 @@ class RunSettings:
         "TRIO_RUNNER_MAX_PAYLOAD",
         "N8N_RUNNERS_MAX_PAYLOAD",
         flag="--max-payload",
-        kind=Number(1, 4 * 1024**3 - 1, metavar="BYTES"),
+        kind=Number(1000, 4 * 1024**3 - 1, metavar="BYTES"),
         default=1024**3,
         about="Largest message in either direction, in bytes.",
         group=_TASKS,

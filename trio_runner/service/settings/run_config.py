@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from ...errors import ConfigError
+from ...executor.config import check_module_names
 from ...runner.config import RunnerConfig
 from ...sandbox.policy import Policy
 from ...transport.link import LinkSettings
@@ -60,7 +61,9 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
 def _preload(reading: Reading[RunSettings]) -> tuple[str, ...]:
     """Return the modules to load ahead of the tasks: as given, else the allowed ones that there are."""
     if "preload" in reading.origins:
-        return tuple(sorted(reading.settings.preload))
+        modules = tuple(sorted(reading.settings.preload))
+        check_module_names(reading.label("preload"), modules)
+        return modules
     named = reading.settings.external_allow - {"*"} - sys.stdlib_module_names
     return tuple(sorted(filter(_installed, named)))
 
