@@ -134,11 +134,13 @@ async def test_a_cancelled_task_is_cancelled_at_the_broker_before_the_connection
         (403, b"", AuthRejected, r"/requesters/auth refused the auth token \(403\)"),
         (404, b"", LinkLost, r"does not exist \(404\): is this a broker that serves requesters\?"),
         (429, b"", LinkLost, r"limits the rate of connections \(429\): try again in a second"),
-        (500, b"", LinkLost, r"answered 500: is this the URL of a task broker\?"),
+        (400, b"", LinkLost, r"answered 400: is this the URL of a task broker\?"),
+        (502, b"", LinkLost, "answered 502: the broker, or a proxy before it, is in trouble; see its log"),
         (200, b"<html>", LinkLost, "answered without a grant token"),
         (200, b"{}", LinkLost, "answered without a grant token"),
         (200, b'{"data": {"token": ""}}', LinkLost, "answered without a grant token"),
         (200, b'{"data": [1]}', LinkLost, "answered without a grant token"),
+        (200, b'{"data": {"token": "a\\nb"}}', LinkLost, "answered without a grant token"),
     ],
 )
 async def test_refused_token_requests_say_what_to_do(

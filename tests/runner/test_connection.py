@@ -108,7 +108,14 @@ async def test_a_spent_grant_token_is_replaced_without_spinning(
         (HttpAnswer(403, b""), "refused the auth token (403)"),
         (HttpAnswer(429, b""), "limiting the rate"),
         (HttpAnswer(404, b"nope"), "answered 404: is this the URI of a task broker?"),
-        (HttpAnswer(200, b"<html>"), "answered without a grant token"),
+        (
+            HttpAnswer(502, b"<html>"),
+            "answered 502: the broker, or a proxy before it, is in trouble; see its log",
+        ),
+        (
+            HttpAnswer(200, b"<html>"),
+            "without a grant token (it is not JSON): is this the URI of a task broker?",
+        ),
         (HttpAnswer(200, b'{"data": {"token": ""}}'), "expected {'data': {'token': …}}"),
         (HttpAnswer(200, b"[]"), "expected {'data': {'token': …}}"),
         (HttpAnswer(200, b'{"data": {"token": "a\\nb"}}'), "characters that no HTTP header can carry"),

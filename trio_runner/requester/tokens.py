@@ -55,6 +55,10 @@ def _check_status(url: str, answer: HttpAnswer) -> None:
         )
     if status == 429:
         raise LinkLost(f"{url} limits the rate of connections (429): try again in a second")
+    if status >= 500:
+        raise LinkLost(
+            f"{url} answered {status}: the broker, or a proxy before it, is in trouble; see its log"
+        )
     if status // 100 != 2:
         raise LinkLost(f"{url} answered {status}: is this the URL of a task broker?")
 
@@ -64,4 +68,6 @@ def _token_in(answer: Any) -> str:
     token = data.get("token") if isinstance(data, dict) else None
     if not isinstance(token, str) or not token:
         raise ValueError("expected {'data': {'token': …}}")
+    if not (token.isascii() and token.isprintable() and token == token.strip()):
+        raise ValueError("the token has characters that no HTTP header can carry")
     return token

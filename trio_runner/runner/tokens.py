@@ -62,18 +62,31 @@ class TokenSource:
             )
         if answer.status == 429:
             raise LinkLost(f"{self._url} is limiting the rate of token requests (429)")
+        if answer.status >= 500:
+            raise LinkLost(
+                f"{self._url} answered {answer.status}: the broker, or a proxy before it, is in trouble;"
+                " see its log"
+            )
         if answer.status // 100 != 2:
             raise LinkLost(f"{self._url} answered {answer.status}: is this the URI of a task broker?")
         try:
-            token = _token_field(RawJson(answer.body).decode())
+            return _token_field(_decoded(answer.body))
         except ValueError as exc:
-            raise LinkLost(f"{self._url} answered without a grant token: {exc}") from exc
-        return token
+            raise LinkLost(
+                f"{self._url} answered without a grant token ({exc}): is this the URI of a task broker?"
+            ) from exc
 
 
 def _auth_url(broker: str, runners_path: str) -> str:
     websocket_url = broker_endpoint(broker, f"{runners_path}/auth")
     return "http" + websocket_url.removeprefix("ws")
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return RawJson(body).decode()
+    except ValueError:
+        raise ValueError("it is not JSON") from None
 
 
 def _token_field(answer: Any) -> str:
