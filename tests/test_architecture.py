@@ -57,6 +57,12 @@ THREADS_ALLOWED = {
     "trio_runner.service.logs.line_writer": "a pipe whose reader has stopped must not stop the event loop",
     "trio_runner.executor.spawn": "removing directories and walking /proc block, and come in no other form",
 }
+# Who may read the wall clock, and why: a step of it must change nothing.
+WALL_CLOCK_ALLOWED = {
+    "trio_runner.service.logs.lines": "a person wants to know when it was",
+    "trio_runner.executor.scratch_root": "files know no other clock",
+}
+WALL_CLOCKS = ("time.time", "time.time_ns", "time.localtime", "time.gmtime", "datetime.datetime")
 THREAD_MODULES = ("threading", "_thread", "concurrent")
 BLOCKING_NAMES = ("time.sleep", "trio.to_thread", "trio.from_thread")
 SPAWNING_ROOMS = ("executor", "sandbox")
@@ -331,6 +337,16 @@ def no_blocking(modules: Modules) -> list[str]:
     ]
 
 
+def one_clock(modules: Modules) -> list[str]:
+    """Deadlines and durations are on a monotonic clock."""
+    return [
+        offence
+        for module in modules.values()
+        if module.name not in WALL_CLOCK_ALLOWED
+        for offence in offences(module, (), WALL_CLOCKS)
+    ]
+
+
 def spawners(modules: Modules) -> list[str]:
     """Only the executor and the sandbox start processes."""
     return [
@@ -399,6 +415,7 @@ CHECKS: list[Check] = [
     homes,
     no_asyncio,
     no_blocking,
+    one_clock,
     spawners,
     lengths,
     lazy_root,
@@ -509,6 +526,8 @@ PLANTED: list[tuple[Check, dict[str, str], str]] = [
     (no_blocking, {"runner.x": "import threading"}, "imports threading"),
     (no_blocking, {"executor.x": "from concurrent.futures import ThreadPoolExecutor"}, "imports concurrent"),
     (no_blocking, {"broker.x": "import trio\nawait trio.to_thread.run_sync(f)"}, "uses trio.to_thread"),
+    (one_clock, {"broker.x": "import time\ndeadline = time.time() + 1"}, "broker.x:2 uses time.time"),
+    (one_clock, {"runner.x": "from datetime import datetime"}, "runner.x:1 uses datetime.datetime"),
     (spawners, {"runner.x": "import subprocess"}, "imports subprocess"),
     (spawners, {"service.x": "import os\nos.fork()"}, "service.x:2 uses os.fork"),
     (spawners, {"runner.x": "import trio\nawait trio.run_process(x)"}, "uses trio.run_process"),
@@ -552,7 +571,7 @@ LAWFUL = {
     "runner.serve": "from ..executor import pool\nfrom ..transport import x\nimport trio\ntrio.sleep(1)",
     "testing.": "from .links import x",
     "testing.links": "from ..transport.link import y",
-    "service.cli": "from ..runner.serve import x\nfrom ..testing import x\nimport click, time\ntime.time()",
+    "service.cli": "from ..runner.serve import x\nfrom ..testing import x\nimport click, time\ntime.monotonic()",
     "service.submit.plan": "from .items import x\nfrom ..cli import x\nfrom ... import __version__",
     "service.submit.items": "from ...errors import ConfigError",
     "__main__": "from trio_runner.service.cli import main",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,19 @@ from .table import rows
 FILES = sorted(Path(__file__).parent.glob("*.py"))
 # Tests of the harness, which are about no row of the document.
 OF_THE_HARNESS = {"test_harness.py", "test_black_box.py"}
+# Section 2 of the document, all of it.
+MESSAGES = [
+    f"{who}:{what}"
+    for who, kinds in {
+        "broker": "inforequest runnerregistered taskofferaccept tasksettings taskcancel rpcresponse"
+        " taskdataresponse nodetypes drain taskready taskdone taskerror rpc taskdatarequest nodetypesrequest"
+        " requestexpired",
+        "runner": "info taskoffer taskaccepted taskrejected taskdeferred taskdone taskerror rpc"
+        " taskdatarequest nodetypesrequest",
+        "requester": "taskrequest tasksettings taskcancel rpcresponse taskdataresponse nodetypesresponse",
+    }.items()
+    for what in kinds.split()
+]
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -39,6 +53,12 @@ def test_the_check_sees_an_import() -> None:
     assert imported(
         ast.parse("import trio_runner.runner\nfrom trio_runner import x\nfrom .wire import y")
     ) == {"trio_runner"}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_every_message_has_a_row(message: str) -> None:
+    whole_word = re.compile(rf"{message}\b")
+    assert any(whole_word.search(row) for path in FILES for _, row, _ in rows(path))
 
 
 @pytest.mark.parametrize(

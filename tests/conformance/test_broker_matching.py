@@ -10,7 +10,9 @@ from .fake_peers import open_fake_requester, open_fake_runner
 
 
 @pytest.mark.row(
-    "2", "one task, start to end: request, accept, ready, settings, done; each message as documented"
+    "2",
+    "one task, start to end: requester:taskrequest → broker:taskofferaccept → runner:taskaccepted →"
+    " broker:taskready → requester:tasksettings → broker:tasksettings → runner:taskdone → broker:taskdone",
 )
 @pytest.mark.parametrize("offer_first", [True, False])
 async def test_a_task_from_start_to_end(broker: BrokerProcess, task_type: str, offer_first: bool) -> None:

@@ -12,7 +12,8 @@ from .fake_peers import open_fake_requester, open_fake_runner
 
 @pytest.mark.row(
     "2",
-    "launcher: offer with validFor −1, accept → taskdeferred; the real runner's offer gets the request",
+    "launcher: offer with validFor −1, accept → runner:taskdeferred; the real runner's offer gets the"
+    " request",
 )
 async def test_a_launcher_defers_to_the_real_runner(broker: BrokerProcess, task_type: str) -> None:
     async with open_fake_requester(broker.port) as requester:

@@ -33,7 +33,7 @@ async def test_offers_as_many_as_it_has_slots(setting: str | None, slots: int) -
         assert all(set(offer) == {"type", "offerId", "taskType", "validFor"} for offer in offers)
 
 
-@pytest.mark.row("3", "validFor: a whole number of ms, 5000 to 5500, drawn per offer")
+@pytest.mark.row("3", "runner:taskoffer: validFor is a whole number of ms, 5000 to 5500, drawn per offer")
 async def test_validity_is_whole_jittered_and_in_range() -> None:
     async with open_broker() as broker, open_registered(broker, MAX_CONCURRENCY="60") as (_, session):
         validities = [(await session.peer.next("runner:taskoffer"))["validFor"] for _ in range(60)]

@@ -132,6 +132,27 @@ def test_a_fragmented_message_is_whole(plain: TaskDesk) -> None:
     assert plain.use(run) == "whole"
 
 
+@pytest.mark.row(
+    "2", "broker:taskdataresponse, broker:nodetypes: nothing a Python runner asked for; they change nothing"
+)
+@pytest.mark.parametrize("kind", ["taskdataresponse", "nodetypes"])
+def test_answers_that_nobody_asked_for(plain: TaskDesk, kind: str) -> None:
+    field = {"taskdataresponse": "data", "nodetypes": "nodeTypes"}[kind]
+
+    async def run(session: Session) -> list[str]:
+        task_id = await session.hold()
+        answer = {"type": f"broker:{kind}", "taskId": task_id, "requestId": "r", field: [{"x": 1}]}
+        session.peer.send(answer, {**answer, "taskId": "unknown"})
+        session.send_settings(task_id, "return 'calm'")
+        session.peer.send(answer)
+        assert (await session.end(task_id)).result == "calm"
+        session.peer.send(answer)
+        await session.fence()
+        return [str(message["type"]) for message in session.peer.seen(taskId=task_id)]
+
+    assert plain.use(run) == ["runner:taskaccepted", "runner:taskdone"]
+
+
 @pytest.mark.row("2", "broker:tasksettings twice for one task: one run")
 def test_settings_twice_run_once(free: TaskDesk) -> None:
     async def run(session: Session) -> int:
