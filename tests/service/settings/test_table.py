@@ -56,7 +56,7 @@ RUN_CASES = [
     Case("runner_id", "runner 1", "runner 1", "runner 2", ("bell\a", "two\nlines")),
     Case("runners_path", "/r/s", "/r/s", "/q", ("runners", "/r/", "/a b", "/?", "/")),
     Case("max_concurrency", "7", 7, "8", (*COUNT_BAD, "10001")),
-    Case("max_payload", "4294967295", 4294967295, "100", PAYLOAD_BAD),
+    Case("max_payload", "4294967295", 4294967295, "2000", PAYLOAD_BAD),
     Case("task_timeout", "0.5", 0.5, "90", SECONDS_BAD),
     Case("stdlib_allow", " json , re,", frozenset({"json", "re"}), "*", NAMES_BAD),
     Case("external_allow", "*", frozenset({"*"}), "pandas", NAMES_BAD),
