@@ -19,7 +19,7 @@ from trio_runner.protocol.codec import BROKER_TO_RUNNER, RUNNER_TO_BROKER
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.runner.config import RunnerConfig
 from trio_runner.runner.dialer import NetworkDialer
-from trio_runner.runner.session import Session
+from trio_runner.runner.session import MOST_QUEUED, Session
 from trio_runner.runner.shared import Shared
 from trio_runner.scheduling import observer as events
 from trio_runner.scheduling.ledger import AT_CAPACITY, OFFER_EXPIRED, SHUTTING_DOWN, Ledger
@@ -359,6 +359,56 @@ async def test_a_print_that_the_connection_cannot_carry_costs_neither_the_task_n
         assert (await broker.expect_call()).params.decode() == ["'short'"]
         assert isinstance(await broker.next_reply(), m.TaskDone)
     assert stage.observer.of(events.ExecutorTrouble) == []
+
+
+async def test_a_slot_is_not_free_while_too_much_waits_to_be_written(autojump_clock: MockClock) -> None:
+    stage = Stage(limit=10**9)
+    async with stage.session() as broker:
+        for task_id in ("large", "small"):
+            await broker.start(task_id)
+        large, small = [await stage.executor.next_run() for _ in range(2)]
+        runner_end = broker.link.partner
+        runner_end.stall()
+        large.complete("x" * MOST_QUEUED)
+        small.complete(1)
+        await trio.testing.wait_all_tasks_blocked()
+        assert stage.ledger.held == 2
+        runner_end.resume()
+        assert {type(await broker.next_reply()) for _ in range(2)} == {m.TaskDone}
+        await trio.testing.wait_all_tasks_blocked()
+        assert stage.ledger.held == 0
+    ended = stage.observer.of(events.TaskEnded)
+    assert {event.outcome for event in ended} == {"completed"}
+
+
+async def test_a_slot_that_waits_for_the_link_is_free_at_the_end_of_the_grace(
+    autojump_clock: MockClock,
+) -> None:
+    stage = Stage(limit=10**9)
+    async with stage.session() as broker:
+        await broker.start("large")
+        broker.link.partner.stall()
+        (await stage.executor.next_run()).complete("x" * MOST_QUEUED)
+        await trio.testing.wait_all_tasks_blocked()
+        broker.session.drain(trio.current_time() + 5)
+        await trio.sleep(4.9)
+        assert stage.ledger.held == 1
+        await trio.sleep(0.2)
+        assert stage.ledger.held == 0
+    assert [event.outcome for event in stage.observer.of(events.TaskEnded)] == ["completed"]
+
+
+async def test_a_slot_that_waits_for_a_link_that_is_lost_is_free_at_once(autojump_clock: MockClock) -> None:
+    stage = Stage(limit=10**9)
+    async with stage.session() as broker:
+        await broker.start("large")
+        broker.link.partner.stall()
+        (await stage.executor.next_run()).complete("x" * MOST_QUEUED)
+        await trio.testing.wait_all_tasks_blocked()
+        assert stage.ledger.held == 1
+        broker.link.partner.drop()
+        await broker.ended.wait()
+        assert stage.ledger.held == 0
 
 
 # --- cancellation --------------------------------------------------------------------------------------

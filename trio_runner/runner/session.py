@@ -28,7 +28,11 @@ from .statistics import ConnectionStatistics
 from .task_scope import NO_SETTINGS, TaskScope
 from .wakeup import Wakeup
 
-__all__ = ["Session"]
+__all__ = ["MOST_QUEUED", "Session"]
+
+MOST_QUEUED = 32 * 1024 * 1024
+"""Bytes that may wait to be written while slots of tasks whose replies are among them are free already: with
+more, results that come faster than the connection carries them would fill the memory."""
 
 # Kinds of strange messages that are told per connection: a broker that finds more is no news.
 _COMPLAINTS = 20
@@ -234,10 +238,12 @@ class Session:
 
         try:
             outcome = await scope.run(self._shared.executor, on_event, receiving=lambda: self._link.receiving)
+            outcome = self._send_reply(scope, outcome)
+            if self._link.statistics().queued_bytes > MOST_QUEUED:
+                await scope.linger(self._link.flush)
         except BaseException:  # Cancelled, which comes in groups from an executor that has nurseries
             self._task_over(scope, "link-lost", "The connection to the broker was lost", 0)
             raise
-        outcome = self._send_reply(scope, outcome)
         kind = "no-settings" if outcome is NO_SETTINGS else error_kind(outcome)
         size = len(outcome.result) if isinstance(outcome, Completed) else 0
         self._task_over(scope, kind, describe(outcome)[0], size)

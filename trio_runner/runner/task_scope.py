@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import attrs
 import trio
@@ -117,6 +117,19 @@ class TaskScope:
         if outcome is None or self._scope.cancelled_caught:
             return Cancelled() if self._grace_end < self._deadline else self._overdue
         return outcome
+
+    async def linger(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait for something after the end of the task: until the end of the grace at shutdown at most.
+
+        Args:
+            wait: what to wait for.
+
+        Cancellation:
+            One from outside passes through; `cancel`, and the end of the grace, only end the waiting.
+        """
+        self._deadline = math.inf
+        with trio.CancelScope(deadline=self._grace_end) as self._scope:
+            await wait()
 
     async def _settings_came(self, receiving: Callable[[], bool]) -> bool:
         """Wait for the settings; False: they are overdue, and nothing large is arriving."""
