@@ -27,6 +27,8 @@ from ..transport.link import Link, Malformed
 __all__ = ["Exchange"]
 
 _TOO_BIG = 1009
+# How late a time limit may be kept before whoever keeps them counts as dead, seconds.
+_LATE = 10.0
 # Different faults of one peer that are told; a peer that finds more ways to be wrong is no news.
 _FAULTS_TOLD = 20
 
@@ -155,6 +157,11 @@ class Exchange:
         await trio.lowlevel.checkpoint()
         while self._connections:
             await self._changed.park()
+
+    def stalled(self, now: float) -> str | None:
+        """Return why the broker makes no progress, one line, or None: it does."""
+        late = now - self._matchmaker.next_deadline()
+        return None if late < _LATE else f"a time limit of the matching is overdue by {late:.0f} s"
 
     def statistics(self) -> BrokerStatistics:
         """Return a snapshot."""

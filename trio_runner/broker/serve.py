@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Sequence
 from functools import partial
 
 import attrs
@@ -48,6 +50,10 @@ class BrokerHandle:
         """Return a snapshot."""
         return self._exchange.statistics()
 
+    def stalled(self) -> str | None:
+        """Return why the broker makes no progress, one line, or None. The remedy is a new process."""
+        return self._exchange.stalled(trio.current_time())
+
     def drain(self) -> None:
         """Begin to end: `serve_broker` returns once no task is left, or after `drain_timeout`.
 
@@ -62,6 +68,7 @@ async def serve_broker(
     config: BrokerConfig,
     *,
     observer: Observer = NullObserver(),  # noqa: B008 - holds nothing
+    sockets: Sequence[socket.socket] = (),
     task_status: trio.TaskStatus[BrokerHandle] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Match task requests with runners' offers, until cancelled or drained.
@@ -75,6 +82,7 @@ async def serve_broker(
     Args:
         config: where to listen, the secret, limits.
         observer: is told what happens; it must not raise.
+        sockets: sockets that listen already, instead of the configured address; closed at the end.
         task_status: started with a `BrokerHandle` once connections are accepted.
 
     Raises:
@@ -87,7 +95,12 @@ async def serve_broker(
     routes = Routes(config, Peers(exchange, observer, info_timeout=config.info_timeout), observer)
     draining = trio.Event()
     serve = partial(
-        serve_http, config.host, config.port, routes.answer, max_connections=config.max_connections
+        serve_http,
+        config.host,
+        config.port,
+        routes.answer,
+        sockets=sockets,
+        max_connections=config.max_connections,
     )
     refusal: ConfigError | None = None
     async with trio.open_nursery() as nursery:

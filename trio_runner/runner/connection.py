@@ -17,6 +17,9 @@ from .tokens import TokenSource
 
 __all__ = ["keep_connected"]
 
+# What an attempt to connect may take beyond its time limits, and a pause beyond its end, before it counts as
+# stuck: a busy machine is late by seconds, not by this. Seconds.
+_MARGIN = 30.0
 # A session that lasted this long was a good one: the next attempt after it comes soon. A shorter one counts
 # as one more failure, or two runners with one id would replace each other as fast as they can. Seconds.
 _GOOD_SESSION = 5.0
@@ -44,6 +47,13 @@ async def keep_connected(broker: str, shared: Shared) -> None:
     Cancellation:
         Stops the session and its tasks.
     """
+    try:
+        await _connect_again_and_again(broker, shared)
+    finally:
+        shared.expectations.settle(broker)
+
+
+async def _connect_again_and_again(broker: str, shared: Shared) -> None:
     tokens = TokenSource(shared.config, broker, shared.dialer)
     backoff = Backoff()
     for attempt in itertools.count(1):
@@ -56,19 +66,26 @@ async def keep_connected(broker: str, shared: Shared) -> None:
         shared.observe(events.LinkDown(broker, str(ended.loss), delay, ended.tasks_stopped))
         if delay is None:
             raise ended.loss
-        await trio.sleep(delay)
+        due = trio.current_time() + delay
+        shared.expectations.expect(broker, "the next attempt to connect", due + _MARGIN)
+        await trio.sleep_until(due)
 
 
 async def _one_connection(name: str, broker: str, tokens: TokenSource, shared: Shared) -> _Ended:
     """Make one connection and serve it to its end."""
     config = shared.config
     url = broker_endpoint(broker, f"{config.runners_path}/_ws", query={"id": config.runner_id})
+    # A token, a connection, and the end of it.
+    limit = 2 * config.link.connect_timeout + config.link.close_timeout + _MARGIN
+    shared.expectations.expect(broker, "a connection, or the failure to get one", trio.current_time() + limit)
     try:
         bearer = await tokens.fresh()
         async with shared.dialer.open_link(url, bearer=bearer, settings=config.link) as link:
             shared.observe(events.LinkUp(broker))
             session = Session(name, broker, link, shared)
+            shared.expectations.settle(broker)  # from here on the session looks after itself
             loss = await session.run()
+            shared.expectations.expect(broker, "the end of a lost connection", trio.current_time() + limit)
             return _Ended(loss, session.statistics().age, session.tasks_stopped)
     except LinkError as exc:
         return _Ended(exc)

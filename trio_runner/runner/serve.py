@@ -116,6 +116,22 @@ class Runner:
             with contextlib.suppress(trio.ClosedResourceError):  # it has ended meanwhile
                 await self._shared.executor.reload()
 
+    async def wait_registered(self) -> None:
+        """Wait until a broker has registered the runner for the first time."""
+        await self._registered.wait()
+
+    def stalled(self) -> str | None:
+        """Return why the runner makes no progress, one line, or None: it does, or it does not run.
+
+        A runner whose brokers cannot be reached makes progress as long as it tries again. What is told here
+        is a fault of the runner itself, for which the remedy is a new process.
+        """
+        if self._shared is None or self._phase is RunnerPhase.ENDED:
+            return None
+        now = trio.current_time()
+        late = (session.overdue(now) for session in self._shared.sessions)
+        return self._shared.expectations.overdue(now) or next(filter(None, late), None)
+
     def statistics(self) -> RunnerStatistics:
         """Return a snapshot."""
         shared = self._shared

@@ -34,6 +34,10 @@ MOST_QUEUED = 32 * 1024 * 1024
 """Bytes that may wait to be written while slots of tasks whose replies are among them are free already: with
 more, results that come faster than the connection carries them would fill the memory."""
 
+# How long a watch may be late before it counts as dead itself, and what the death of the tasks of a lost
+# connection may take: the executor kills what does not answer much sooner. Seconds.
+_LATE_WATCH = 10.0
+_DYING = 90.0
 # Kinds of strange messages that are told per connection: a broker that finds more is no news.
 _COMPLAINTS = 20
 # Bytes of JSON. A longer task id, and none is, could leave no room for an answer that names it: see
@@ -102,6 +106,10 @@ class Session:
         """Begin to close the connection, after everything that is queued."""
         self._link.close(1000, "runner shut down")
 
+    def overdue(self, now: float) -> str | None:
+        """Return why the session should have been given up by itself long ago, or None."""
+        return self._watch.stalled(now - _LATE_WATCH)
+
     def statistics(self) -> ConnectionStatistics:
         """Return a snapshot."""
         return ConnectionStatistics(
@@ -137,6 +145,8 @@ class Session:
             await self._tend.wait_until(self._watch.next_deadline())
             # After the process was stopped, every deadline has passed at once: the offer loop goes first.
             await trio.lowlevel.checkpoint()
+        if self._registered:  # else it is the broker that gets nowhere
+            self._shared.expectations.stalled()
         self._shared.observe(events.Stalled(self.broker, why))
         self._receive_scope.cancel()
 
@@ -224,6 +234,8 @@ class Session:
 
     def _leave(self) -> None:
         """Void the offers; from here on the ledger knows the session only by the tasks it still holds."""
+        died_by = trio.current_time() + _DYING
+        self._shared.expectations.expect(self.broker, "the end of the tasks of a lost connection", died_by)
         self._shared.sessions.remove(self)
         self.tasks_stopped = len(self._shared.ledger.close_session(self.name))
         self._shared.changed.ring()

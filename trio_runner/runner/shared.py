@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from ..executor.contract import Executor
+from ..scheduling.expectations import Expectations
 from ..scheduling.ledger import Ledger
 from ..scheduling.observer import Event, Observer
 from .config import RunnerConfig
@@ -40,6 +41,10 @@ class OpenSession(Protocol):
         """Begin to close the connection, after everything that is queued."""
         ...
 
+    def overdue(self, now: float) -> str | None:
+        """Return why the session should have been given up by itself long ago, or None."""
+        ...
+
     def statistics(self) -> ConnectionStatistics:
         """Return a snapshot."""
         ...
@@ -59,6 +64,7 @@ class Shared:
         sessions: the connections that are open now, in the order in which they are offered free slots.
         changed: rung whenever a slot was taken or freed, or a session came or went.
         outcomes: how many tasks ended in which way.
+        expectations: what must happen next, and by when.
         idle_since: when the runner last had a task, or could first have had one; infinite before that.
     """
 
@@ -71,6 +77,7 @@ class Shared:
     sessions: list[OpenSession] = attrs.field(factory=list)
     changed: Wakeup = attrs.field(factory=Wakeup)
     outcomes: Counter[str] = attrs.field(factory=Counter)
+    expectations: Expectations = attrs.field(factory=Expectations)
     idle_since: float = math.inf
 
     def observe(self, event: Event) -> None:
@@ -88,6 +95,7 @@ class Shared:
 
     def took_task(self, session: OpenSession) -> None:
         """Note that a session took a slot: it goes to the end of the line."""
+        self.expectations.progressed()
         self.sessions.remove(session)
         self.sessions.append(session)
         self.changed.ring()

@@ -38,6 +38,9 @@ _COMMANDS = {
     "submit": _Entry(
         "submit.command", "submit_command", "Send Python code to a broker and print its result."
     ),
+    "install-service": _Entry(
+        "systemd.install_command", "install_service_command", "Write a systemd unit for a runner or a broker."
+    ),
     "demo": _Entry(
         "demo.command", "demo_command", "Run real work through a broker and a runner on this machine."
     ),

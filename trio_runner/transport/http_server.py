@@ -36,6 +36,7 @@ async def serve_http(
     port: int,
     route: Route,
     *,
+    sockets: Sequence[socket.socket] = (),
     max_connections: int = 1000,
     on_trouble: Callable[[str], None] = _log_trouble,
     task_status: trio.TaskStatus[tuple[tuple[str, int], ...]] = trio.TASK_STATUS_IGNORED,
@@ -48,6 +49,7 @@ async def serve_http(
         host: name or address to listen on.
         port: port to listen on; 0: any free one.
         route: decides what to answer to a request.
+        sockets: sockets that listen already, instead of `host` and `port`; closed at the end.
         max_connections: connections at a time; those beyond are answered with 503.
         on_trouble: told in one line about each exception out of a route or an `Upgrade.serve`, and about
             failures to accept. By default it goes to the standard library's logging.
@@ -59,7 +61,11 @@ async def serve_http(
     Cancellation:
         Stops listening and closes all connections; WebSockets are told with close code 1001.
     """
-    listeners = await _listen(host, port)
+    if sockets:
+        await trio.lowlevel.checkpoint()
+        listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(listening)) for listening in sockets]
+    else:
+        listeners = await _listen(host, port)
     server = _Server(route, max_connections, on_trouble)
     async with trio.open_nursery() as nursery:
         for listener in listeners:
@@ -68,7 +74,7 @@ async def serve_http(
     raise AssertionError("accepting ends only by cancellation")
 
 
-async def _listen(host: str, port: int) -> Sequence[trio.SocketListener]:
+async def _listen(host: str, port: int) -> list[trio.SocketListener]:
     """Listen on every address of a host.
 
     Raises:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import MutableMapping, Sequence
+from contextlib import closing
 from functools import partial
 
 import click
@@ -16,21 +20,33 @@ from ..logs.lines import LogStyle, logging_to
 from ..logs.narration import LoggingObserver
 from ..settings.broker import BrokerSettings, broker_config
 from ..settings.table import Reading
+from ..systemd.notify import Notifier, open_notifier
+from ..systemd.sockets import take_sockets
 from .lifetime import live, run_to_exit_code
+from .pulse import keep_pulse
 from .signals import ignore_further_signals
+from .status_line import broker_status
 
 __all__ = ["run_broker_daemon"]
 
 
-def run_broker_daemon(reading: Reading[BrokerSettings]) -> ExitCode:
+def run_broker_daemon(reading: Reading[BrokerSettings], environ: MutableMapping[str, str]) -> ExitCode:
     """Serve runners and requesters until told to end.
 
     Args:
         reading: the settings and where they were given.
+        environ: the environment; what the service manager has put there is taken out of it.
 
     Raises:
-        ConfigError: there is no secret, or settings contradict each other; nothing was started.
+        ConfigError: there is no secret, settings contradict each other, or a socket that was handed over
+            cannot be used; nothing was started.
     """
+    with closing(open_notifier(environ)) as notifier:
+        sockets = take_sockets(environ, pid=os.getpid())
+        return _run(reading, notifier, sockets)
+
+
+def _run(reading: Reading[BrokerSettings], notifier: Notifier, sockets: Sequence[socket.socket]) -> ExitCode:
     settings = reading.settings
     config = broker_config(reading)
     if not settings.auth_token:
@@ -46,22 +62,31 @@ def run_broker_daemon(reading: Reading[BrokerSettings]) -> ExitCode:
     with logging_to(style):
         for line in reading.warnings:
             structlog.get_logger("trio_runner").warning(line)
-        code = run_to_exit_code(lambda: _serve(config))
+        code = run_to_exit_code(lambda: _serve(config, notifier, sockets))
         ignore_further_signals()
         return code
 
 
-async def _serve(config: BrokerConfig) -> None:
+async def _serve(config: BrokerConfig, notifier: Notifier, sockets: Sequence[socket.socket]) -> None:
     ending = trio.Event()
     log = structlog.get_logger("trio_runner")
 
     async def serve() -> None:
-        observer = LoggingObserver()
-        async with trio.open_nursery() as nursery:
-            handle: BrokerHandle = await nursery.start(partial(serve_broker, config, observer=observer))
-            log.info(f"trio-runner {__version__}: broker listening on {handle.url}")
-            await ending.wait()
-            log.info("Draining; running tasks may finish", seconds=config.drain_timeout)
-            handle.drain()
+        serve_here = partial(serve_broker, config, observer=LoggingObserver(), sockets=sockets)
+        async with trio.open_nursery() as pulse:
+            async with trio.open_nursery() as nursery:
+                handle: BrokerHandle = await nursery.start(serve_here)
+                handed_over = " (handed over by systemd)" if sockets else ""
+                log.info(f"trio-runner {__version__}: broker listening on {handle.url}{handed_over}")
+                notifier.ready()
+                pulse.start_soon(_keep_pulse, handle, notifier)
+                await ending.wait()
+                log.info("Draining; running tasks may finish", seconds=config.drain_timeout)
+                handle.drain()
+            pulse.cancel_scope.cancel()
 
-    await live(serve, ending.set)
+    await live(serve, ending.set, notifier=notifier, grace=lambda: config.drain_timeout)
+
+
+async def _keep_pulse(handle: BrokerHandle, notifier: Notifier) -> None:
+    await keep_pulse(notifier, stalled=handle.stalled, status=lambda: broker_status(handle.statistics()))

@@ -40,7 +40,7 @@ def _run() -> int:
     reading = settings_for(BrokerSettings, "broker", ctx, os.environ)
     from .broker import run_broker_daemon  # trio and the rest: only for settings that can be read
 
-    return run_broker_daemon(reading)
+    return run_broker_daemon(reading, os.environ)
 
 
 broker_command = SettingsCommand(

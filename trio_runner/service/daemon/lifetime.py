@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -10,24 +12,42 @@ import trio
 
 from ...errors import LinkError, TrioRunnerError
 from ..exits import ExitCode
+from ..systemd.notify import Notifier
 from .signals import watch_signals
 
 __all__ = ["live", "run_to_exit_code"]
 
+# Seconds beyond the grace to kill what is left, to part from the brokers and to write the last lines.
+_FAREWELL = 20.0
 
-async def live(main: Callable[[], Awaitable[None]], wind_down: Callable[[], None]) -> None:
-    """Run `main` until it returns; the first signal winds it down, the second cancels it.
+
+async def live(
+    main: Callable[[], Awaitable[None]],
+    wind_down: Callable[[], None],
+    *,
+    notifier: Notifier | None = None,
+    grace: Callable[[], float] = lambda: 0.0,
+) -> None:
+    """Run `main` until it returns; the first signal winds it down, the second or SIGQUIT cancels it.
 
     Args:
         main: what the daemon is for.
         wind_down: makes `main` end gracefully; may be called as soon as `main` has been.
+        notifier: tells the service manager of the end when it begins.
+        grace: seconds that winding down may take.
 
     Raises:
         Exception: whatever `main` raises, possibly in groups.
     """
+
+    def begin_to_end() -> None:
+        if notifier is not None:
+            notifier.stopping(grace() + _FAREWELL)
+        wind_down()
+
     async with trio.open_nursery() as nursery:
         scope = nursery.cancel_scope
-        await nursery.start(watch_signals, wind_down, scope.cancel)
+        await nursery.start(watch_signals, begin_to_end, scope.cancel)
         await main()
         scope.cancel()
 
@@ -38,6 +58,8 @@ def run_to_exit_code(daemon: Callable[[], Awaitable[None]]) -> ExitCode:
     Whatever can be expected to happen is one line in the log. Only our own faults come with a traceback.
     """
     log = structlog.get_logger("trio_runner")
+    with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):  # there is no standard error
+        faulthandler.enable()  # a crash, or SIGABRT from a watchdog, writes where we stood
     try:
         trio.run(daemon)
     except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # the outermost boundary

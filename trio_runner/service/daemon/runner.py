@@ -7,6 +7,8 @@ whether its brokers do.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from contextlib import closing
+from functools import partial
 
 import structlog
 import trio
@@ -21,9 +23,12 @@ from ..settings.broker import BrokerSettings
 from ..settings.run import RunSettings
 from ..settings.run_config import oddities, runner_config
 from ..settings.table import Reading, secret_variables
+from ..systemd.notify import Notifier, open_notifier
 from .health import serve_health
 from .lifetime import live, run_to_exit_code
+from .pulse import keep_pulse
 from .signals import ignore_further_signals, reload_on_hangup
+from .status_line import runner_status
 
 __all__ = ["run_daemon"]
 
@@ -38,6 +43,11 @@ def run_daemon(reading: Reading[RunSettings], environ: MutableMapping[str, str])
     Raises:
         ConfigError: settings contradict each other; nothing was started.
     """
+    with closing(open_notifier(environ)) as notifier:
+        return _run(reading, environ, notifier)
+
+
+def _run(reading: Reading[RunSettings], environ: MutableMapping[str, str], notifier: Notifier) -> ExitCode:
     settings = reading.settings
     config = runner_config(reading, environ)
     for name in secret_variables(RunSettings, BrokerSettings):
@@ -51,12 +61,12 @@ def run_daemon(reading: Reading[RunSettings], environ: MutableMapping[str, str])
     )
     with logging_to(style):
         _announce(reading, config)
-        code = run_to_exit_code(lambda: _serve(settings, config))
+        code = run_to_exit_code(lambda: _serve(settings, config, notifier))
         ignore_further_signals()
         return code
 
 
-async def _serve(settings: RunSettings, config: RunnerConfig) -> None:
+async def _serve(settings: RunSettings, config: RunnerConfig, notifier: Notifier) -> None:
     runner = Runner(config, observer=LoggingObserver())
 
     async def serve() -> None:
@@ -64,11 +74,22 @@ async def _serve(settings: RunSettings, config: RunnerConfig) -> None:
             if settings.health_check:
                 host, port = settings.health_check_host, settings.health_check_port
                 await nursery.start(serve_health, host, port, lambda: runner.statistics().ready)
-            await nursery.start(reload_on_hangup, runner.reload)
+            await nursery.start(partial(reload_on_hangup, runner.reload, notifier=notifier))
+            nursery.start_soon(partial(keep_pulse, notifier, stalled=runner.stalled, status=status))
+            nursery.start_soon(_tell_when_ready, runner, notifier)
             await runner.run()
             nursery.cancel_scope.cancel()
 
-    await live(serve, runner.shut_down)
+    def status() -> str:
+        return runner_status(runner.statistics(), config.brokers)
+
+    await live(serve, runner.shut_down, notifier=notifier, grace=lambda: config.grace)
+
+
+async def _tell_when_ready(runner: Runner, notifier: Notifier) -> None:
+    await runner.wait_registered()
+    notifier.ready()
+    notifier.status(runner_status(runner.statistics(), runner.config.brokers))
 
 
 def _announce(reading: Reading[RunSettings], config: RunnerConfig) -> None:

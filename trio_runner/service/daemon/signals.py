@@ -1,4 +1,4 @@
-"""Signals: the first asks for a graceful end, the second for one at once; SIGHUP asks for a reload."""
+"""Signals: the first asks for a graceful end, the second or SIGQUIT for one at once; SIGHUP for a reload."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import structlog
 import trio
 
 from ...errors import TrioRunnerError
+from ..systemd.notify import Notifier
 
 __all__ = ["ignore_further_signals", "reload_on_hangup", "watch_signals"]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 async def watch_signals(
@@ -21,11 +22,11 @@ async def watch_signals(
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Wait for SIGTERM or SIGINT twice and return. From then on the signals act as they do by default.
+    """Wait for SIGTERM or SIGINT twice, or for SIGQUIT, and return. Then signals act as they do by default.
 
     Args:
-        wind_down: called at the first signal: begin to end gracefully.
-        end_now: called at the second: stop everything.
+        wind_down: called at the first signal, unless that is SIGQUIT: begin to end gracefully.
+        end_now: called at the second, or at SIGQUIT: stop everything.
         task_status: started once signals are caught.
 
     Cancellation:
@@ -34,32 +35,44 @@ async def watch_signals(
     log = structlog.get_logger("trio_runner")
     with trio.open_signal_receiver(*_SIGNALS) as arriving:
         task_status.started()
-        log.info(f"{await _next_name(arriving)} received; a second one ends everything at once")
-        wind_down()
-        log.warning(f"{await _next_name(arriving)} received again; ending at once")
+        last = f"{first} received" if (first := await _next_name(arriving)) == "SIGQUIT" else ""
+        if not last:
+            log.info(f"{first} received; a second one ends everything at once")
+            wind_down()
+            last = f"{await _next_name(arriving)} received again"
+        log.warning(
+            f"{last}; ending at once", remedy="tasks that run are killed: whoever asked may ask again"
+        )
         end_now()
 
 
 async def reload_on_hangup(
-    reload: Callable[[], Awaitable[None]], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    reload: Callable[[], Awaitable[None]],
+    *,
+    notifier: Notifier | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Reload at every SIGHUP, one reload after the other. Ends by cancellation.
 
     Args:
         reload: what to call; what of ours it raises is logged.
+        notifier: tells the service manager of the beginning and the end of each.
         task_status: started once the signal is caught.
     """
     log = structlog.get_logger("trio_runner")
+    notifier = notifier or Notifier()
     with trio.open_signal_receiver(signal.SIGHUP) as arriving:
         task_status.started()
         async for _ in arriving:
             log.info("SIGHUP received: loading modules afresh")
+            notifier.reloading()
             try:
                 await reload()
             except TrioRunnerError as exc:
                 log.warning(f"The reload failed, and everything stays as it was: {exc}")
             else:
                 log.info("New tasks use what is on disk now")
+            notifier.reloaded()
 
 
 def ignore_further_signals() -> None:
