@@ -79,7 +79,7 @@ SPAWNING_CALLS = frozenset(
 
 # Test files that follow no single module. Everything else is tests/<room>/test_<module>[_<aspect>].py, where
 # modules whose names begin alike (http_server, http_messages) also share test_http_<aspect>.py.
-ROOMS_OF_THE_WHOLE = ("conformance", "system")
+ROOMS_OF_THE_WHOLE = ("conformance", "redteam", "system")
 TESTS_OF_THE_WHOLE = {
     "test_architecture.py": "the package as a whole",
     "test_examples.py": "the examples",

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from .denied_names import denied_identifier, denied_in_text
-from .policy import Policy, is_standard_library
+from .policy import Policy, is_standard_library, remarkable_modules
 
 __all__ = ["DYNAMIC_IMPORT", "RELATIVE_IMPORT", "analyse", "digest", "leaked_module"]
 
@@ -52,9 +52,11 @@ def leaked_module(module: object, name: str, policy: Policy) -> str | None:
     if not isinstance(module, ModuleType):
         return None
     value = vars(module).get(name)
-    if not isinstance(value, ModuleType) or f"{module.__name__}.{name}" in sys.modules:
+    if not isinstance(value, ModuleType):
         return None
     path = value.__name__
+    if (own := f"{module.__name__}.{name}") in sys.modules:
+        return own if policy.import_fault(own) and not policy.import_fault(module.__name__) else None
     top = path.partition(".")[0]
     if not is_standard_library(top) or top == module.__name__.partition(".")[0]:
         return None
@@ -112,10 +114,20 @@ class _Analysis:
             case ast.Constant(value=str(text)):
                 if denied := denied_in_text(text, key=id(node) in self._keys):
                     yield f"Text that names '{denied}' is disallowed: it reaches into the interpreter."
+            case ast.MatchClass(cls=cls, kwd_attrs=names):
+                yield from self._judge_pattern(cls, names)
             case ast.Attribute(value=value, attr=name):
                 leak = leaked_module(self._resolve(value), name, self._policy)
                 yield from self._judge_imports([leak] if leak else [])
         yield from self._judge_identifiers(node)
+
+    def _judge_pattern(self, cls: ast.expr, names: list[str]) -> Iterator[str]:
+        """Judge what a class pattern looks up, which no guard sees at run time."""
+        anything = isinstance(cls, ast.Name) and cls.id == "object"
+        anything = anything or (isinstance(cls, ast.Attribute) and cls.attr == "ModuleType")
+        for name in names:
+            if name == "obj" or (anything and name in remarkable_modules()):
+                yield f"Use of the attribute '{name}' in a class pattern is disallowed."
 
     def _judge_imports(self, paths: list[str]) -> Iterator[str]:
         for path in paths:

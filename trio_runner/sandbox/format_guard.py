@@ -1,13 +1,12 @@
-"""The run-time half of the check on `str.format`: templates that the code computes.
+"""The run-time half of the check on format templates: those that the code computes.
 
 ``"{0.__class__}".format(x)`` is an attribute access in disguise, and a template put together at run time is
-out of the static check's sight. So every ``….format``, ``….format_map`` and ``….vformat`` in the person's
-code becomes a call of a hidden builtin that looks at the template first, then hands out what was asked for.
+out of the static check's sight. Who looks up one of the methods here gets it, once the template has been
+looked at, or wrapped, if the template comes with the call.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import string
 from collections.abc import Callable
@@ -16,49 +15,43 @@ from typing import Any
 from .denied_names import denied_in_template
 from .policy import SecurityViolation
 
-__all__ = ["GUARD_NAMES", "guard_formats"]
+__all__ = ["FORMAT_METHODS", "guarded_format"]
+
+FORMAT_METHODS = frozenset({"format", "format_map", "vformat", "get_field"})
+"""Methods of `str` and `string.Formatter` that follow the fields of a template."""
+
+# What the template is called where it may be passed by name.
+_KEYWORDS = ("format_string", "field_name")
 
 
-def guard_formats(tree: ast.Module) -> None:
-    """Rewrite the lookups of formatting methods in a tree, in place.
+def guarded_format(owner: Any, name: str, method: Any) -> Any:
+    """Return the method that was looked up, or one that looks at its template first.
 
-    Inner nodes come first, without recursion: a sum of a thousand terms is an honest tree that deep.
+    Args:
+        owner: what it was looked up on.
+        name: one of `FORMAT_METHODS`.
+        method: what was found.
+
+    Raises:
+        SecurityViolation: it belongs to a template that reaches into the interpreter.
     """
-    for node in reversed(list(ast.walk(tree))):
-        for field, value in ast.iter_fields(node):
-            if isinstance(value, list):
-                value[:] = [_guarded(child) for child in value]
-            else:
-                setattr(node, field, _guarded(value))
+    if isinstance(owner, str):
+        _check(owner)
+    elif isinstance(owner, type) and issubclass(owner, str | string.Formatter):
+        return _checking(method, 0 if issubclass(owner, str) else 1, is_field=name == "get_field")
+    elif isinstance(owner, string.Formatter):
+        return _checking(method, 0, is_field=name == "get_field")
+    return method
 
 
-def _guarded(node: object) -> object:
-    if not isinstance(node, ast.Attribute) or node.attr not in _METHODS:
-        return node
-    if not isinstance(node.ctx, ast.Load) or isinstance(node.value, ast.Constant):
-        return node  # The static check has read the template that a constant is.
-    guard = ast.copy_location(ast.Name(id=f"<{node.attr}>", ctx=ast.Load()), node)
-    return ast.copy_location(ast.Call(func=guard, args=[node.value], keywords=[]), node)
-
-
-def _checked_attribute(name: str, value: Any) -> Any:
-    attribute = _METHODS[name](value)
-    if isinstance(value, str):
-        _check(value)
-    elif isinstance(value, type) and issubclass(value, str | string.Formatter):
-        return _checking(attribute, 0 if issubclass(value, str) else 1)
-    elif isinstance(value, string.Formatter):
-        return _checking(attribute, 0)
-    return attribute
-
-
-def _checking(method: Callable[..., Any], position: int) -> Callable[..., Any]:
+def _checking(method: Callable[..., Any], position: int, *, is_field: bool) -> Callable[..., Any]:
     """Wrap a method whose template is the positional argument at `position`."""
 
     @functools.wraps(method)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        if len(args) > position and isinstance(args[position], str):
-            _check(args[position])
+        for text in (*args[position : position + 1], *(kwargs.get(keyword) for keyword in _KEYWORDS)):
+            if isinstance(text, str):
+                _check(f"{{{text}}}" if is_field else text)
         return method(*args, **kwargs)
 
     return checked
@@ -67,13 +60,3 @@ def _checking(method: Callable[..., Any], position: int) -> Callable[..., Any]:
 def _check(template: str) -> None:
     if denied := denied_in_template(template):
         raise SecurityViolation(f"Use of the attribute '{denied}' in a format template is disallowed.")
-
-
-_METHODS: dict[str, Callable[[Any], Any]] = {
-    "format": lambda value: value.format,
-    "format_map": lambda value: value.format_map,
-    "vformat": lambda value: value.vformat,
-}
-
-GUARD_NAMES = {f"<{name}>": functools.partial(_checked_attribute, name) for name in _METHODS}
-"""The hidden builtins; code cannot spell these names."""

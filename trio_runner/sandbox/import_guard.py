@@ -15,8 +15,10 @@ import builtins
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 from .analysis import RELATIVE_IMPORT, leaked_module
+from .attribute_guard import GUARDED_NAMES, HIDDEN_NAME
 from .policy import Policy, SecurityViolation
 
 __all__ = ["guarded_import"]
@@ -57,6 +59,9 @@ def guarded_import(policy: Policy, visible_builtins: Mapping[str, object]) -> Ca
             return _view_of_builtins(visible_builtins)
         module = _import(path, None, None, fromlist or (), 0)
         _check_leaks(path, fromlist or (), policy)
+        look_up = visible_builtins.get(HIDDEN_NAME)
+        if callable(look_up) and fromlist and not GUARDED_NAMES.isdisjoint(fromlist):
+            return _view_of(module, fromlist, look_up)
         return module
 
     return import_module
@@ -75,6 +80,14 @@ def _check_leaks(path: str, names: Sequence[str], policy: Policy) -> None:
     for name in names:
         if leak := leaked_module(sys.modules.get(path), name, policy):
             raise SecurityViolation(str(policy.import_fault(leak)))
+
+
+def _view_of(module: ModuleType, names: Sequence[str], look_up: Callable[[Any, str], Any]) -> ModuleType:
+    """Return a module for ``from module import names`` to take its names from, as attributes would be."""
+    view = ModuleType(module.__name__, module.__doc__)
+    vars(view).update({name: look_up(module, name) for name in names if hasattr(module, name)})
+    vars(view).update({name: vars(module)[name] for name in ("__file__", "__spec__") if name in vars(module)})
+    return view
 
 
 def _view_of_builtins(visible: Mapping[str, object]) -> ModuleType:

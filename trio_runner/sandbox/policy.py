@@ -9,14 +9,30 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 
-__all__ = ["DEFAULT_BUILTINS_DENY", "Policy", "SecurityViolation", "is_standard_library"]
+__all__ = [
+    "DEFAULT_BUILTINS_DENY",
+    "Policy",
+    "SecurityViolation",
+    "is_standard_library",
+    "remarkable_modules",
+    "remedies",
+]
 
 # Source: the default of N8N_RUNNERS_BUILTINS_DENY.
 DEFAULT_BUILTINS_DENY = frozenset(
     "eval exec compile open input breakpoint getattr object type vars setattr delattr hasattr dir memoryview"
     " __build_class__ globals locals license help credits copyright".split()
 )
+
+# Parts of `importlib` that load whatever they are told to: its name in an allow-list is not meant for them.
+_FREE_LOADERS = frozenset(
+    "importlib.abc importlib.machinery importlib.readers importlib.simple importlib._abc"
+    " importlib._bootstrap importlib._bootstrap_external".split()
+)
+# Under what other names modules of the standard library hold each other, in Python 3.11 to 3.13.
+_ALIASES = frozenset("bltns machinery st stdlib_re TK _bootstrap _bootstrap_external _hashopenssl".split())
 
 _STANDARD_LIBRARY = sys.stdlib_module_names | frozenset(sys.builtin_module_names)
 
@@ -57,7 +73,7 @@ class Policy:
         top = path.partition(".")[0]
         standard = is_standard_library(top)
         allowed = self.stdlib_allow if standard else self.external_allow
-        if "*" in allowed or top in allowed or top == "__future__":
+        if "*" in allowed or top == "__future__" or (top in allowed and path not in _FREE_LOADERS):
             return None
         names = ", ".join(sorted(allowed)) or "none"
         if standard:
@@ -94,3 +110,34 @@ class Policy:
 def is_standard_library(top: str) -> bool:
     """Whether a top-level module belongs to Python itself."""
     return top in _STANDARD_LIBRARY
+
+
+def remarkable_modules() -> frozenset[str]:
+    """Return the names under which a module may hold one of the standard library as an attribute."""
+    return _STANDARD_LIBRARY | {f"_{name}" for name in _STANDARD_LIBRARY} | _ALIASES
+
+
+def remedies(reasons: Iterable[str]) -> list[str]:
+    """Return, for people, the settings that would allow what was refused; each once, in order."""
+    found = (next(text for start, text in _REMEDIES if why.startswith(start)) for why in reasons)
+    return list(dict.fromkeys(found))
+
+
+# What a reason begins with, and what to do about it.
+_REMEDIES = (
+    (
+        "Import of standard library module",
+        "N8N_RUNNERS_STDLIB_ALLOW of the runner lists the modules of Python that may be imported.",
+    ),
+    (
+        "Import of external package",
+        "N8N_RUNNERS_EXTERNAL_ALLOW of the runner lists the packages that may be imported.",
+    ),
+    ("Class definitions", "N8N_RUNNERS_BUILTINS_DENY of the runner lists the builtins that are denied."),
+    ("Relative imports", "The code is no part of a package: import modules by their full names."),
+    (
+        "",
+        "The runner allows this only where N8N_RUNNERS_STDLIB_ALLOW and N8N_RUNNERS_EXTERNAL_ALLOW are both *,"
+        " or TRIO_RUNNER_SANDBOX_PROFILE is trusted.",
+    ),
+)

@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from types import CodeType
 
-from .format_guard import guard_formats
+from .attribute_guard import guard_attributes
 from .report import CODE_NAME, Failure, TaskFailed
 from .text import cut, source_lines
 
@@ -55,7 +55,7 @@ def compile_program(tree: ast.Module, code: str, *, guarded: bool) -> CodeType:
     Args:
         tree: the parsed code; it is taken apart.
         code: its text, for error messages.
-        guarded: whether `str.format` is to be checked at run time.
+        guarded: whether what the static check cannot see is to be checked at run time.
 
     Raises:
         TaskFailed: Python refuses the code after all, such as ``break`` outside a loop.
@@ -63,7 +63,7 @@ def compile_program(tree: ast.Module, code: str, *, guarded: bool) -> CodeType:
     lines = source_lines(code)
     try:
         if guarded:
-            guard_formats(tree)
+            guard_attributes(tree)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program: CodeType = compile(_as_function(tree), CODE_NAME, "exec", dont_inherit=True)

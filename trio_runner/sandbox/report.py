@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Literal
 
-from .policy import Policy, SecurityViolation, is_standard_library
+from .policy import Policy, SecurityViolation, is_standard_library, remedies
 from .text import cut, json_bytes, source_lines, text_of, type_name
 from .visible_builtins import denied_builtin_hint
 
@@ -85,9 +85,12 @@ def failure_of(
     """
     line = _line_number(error.__traceback__)
     if isinstance(error, SecurityViolation):
-        why = text_of(error) if line is None else f"Line {line}: {text_of(error)}"
+        why = text_of(error)
         return Failure(
-            kind="policy", message="Security violation detected", description=why, line_number=line
+            kind="policy",
+            message="Security violation detected",
+            description="\n".join([why if line is None else f"Line {line}: {why}", *remedies([why])]),
+            line_number=line,
         )
     description = [_headline(error, code, line), where, _hint(error, policy)]
     if stderr.strip():

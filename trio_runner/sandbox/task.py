@@ -22,7 +22,7 @@ from typing import Self
 from .analysis import Finding, analyse, digest
 from .console import Console
 from .framing import FrameKind
-from .policy import Policy
+from .policy import Policy, remedies
 from .program import compile_program, parse_code
 from .report import CODE_NAME, Failure, TaskFailed, failure_of
 from .results import encode_result
@@ -207,6 +207,7 @@ def _refused(findings: list[Finding]) -> Failure:
     lines = [f"Line {line}: {why}" for line, why in findings[:_FINDINGS]]
     if len(findings) > _FINDINGS:
         lines.append(f"… and {len(findings) - _FINDINGS} more")
+    lines += remedies(why for _line, why in findings)
     return Failure(
         kind="policy",
         message="Security violations detected",

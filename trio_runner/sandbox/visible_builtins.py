@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable
 
-from .format_guard import GUARD_NAMES
+from .attribute_guard import HIDDEN_NAME, AttributeGuard
 from .import_guard import guarded_import
 from .policy import Policy
 
@@ -34,10 +34,13 @@ def visible_builtins(policy: Policy, print_: Callable[..., None]) -> dict[str, o
     """
     visible = _kept.pop()[1] if _kept and _kept[0][0] is policy else dict(vars(builtins))
     visible["print"] = print_
-    visible["__import__"] = guarded_import(policy, visible)
+    visible["__import__"] = import_ = guarded_import(policy, visible)
+    if policy.checks_code:
+        guard = AttributeGuard(policy, import_)
+        visible["getattr"] = guard.getattr
+        visible[HIDDEN_NAME] = guard.look_up
     for name in policy.builtins_deny:
         visible.pop(name, None)
-    visible.update(GUARD_NAMES)
     return visible
 
 
