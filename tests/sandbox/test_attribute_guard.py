@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import sys
-from typing import Any
 
 import pytest
 
@@ -88,7 +87,9 @@ return [attrgetter('real')(3), operator.attrgetter('real', 'imag')(3), operator.
 
 def test_methodcaller_of_format_has_its_template_looked_at() -> None:
     code = "import operator\nt = '{0.__glo' + 'bals__}'\nreturn operator.methodcaller('format', print)(t)"
-    assert why(code, allowing("operator")).startswith("Use of the attribute '__globals__' in a format template")
+    assert why(code, allowing("operator")).startswith(
+        "Use of the attribute '__globals__' in a format template"
+    )
 
 
 def test_getattr_where_it_is_not_denied() -> None:
@@ -190,7 +191,11 @@ def test_every_module_that_a_module_of_python_holds_is_guarded() -> None:
             continue
         for name, value in list(vars(module).items()):
             foreign = type(value) is type(sys) and value.__name__.partition(".")[0] != top
-            if foreign and value.__name__.partition(".")[0] in sys.stdlib_module_names and name.isidentifier():
+            if (
+                foreign
+                and value.__name__.partition(".")[0] in sys.stdlib_module_names
+                and name.isidentifier()
+            ):
                 held.add(name)
     assert len(held) > 50
     assert held - GUARDED_NAMES <= {"__builtins__", "__main__", "path", "_"}

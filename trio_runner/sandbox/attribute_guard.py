@@ -1,10 +1,10 @@
 """The run-time half of the check on attributes: what the text of the code does not tell.
 
 A few attributes can be judged only by the object that they are looked up on, because honest code uses the
-same names: ``.copy`` is a method of a list and a module that `json` holds, ``.format`` a method with a template
-in it, ``.obj`` the object behind an `AttributeError`. So each lookup of such a name in the person's code becomes
-a call of a hidden builtin, which hands out what was asked for, refuses it, or hands out a hardened version.
-`denied_names` has what is refused whatever the object.
+same names: ``.copy`` is a method of a list and a module that `json` holds, ``.format`` a method with a
+template in it, ``.obj`` the object behind an `AttributeError`. So each lookup of such a name in the person's
+code becomes a call of a hidden builtin, which hands out what was asked for, refuses it, or hands out a
+hardened version. `denied_names` has what is refused whatever the object.
 """
 
 from __future__ import annotations

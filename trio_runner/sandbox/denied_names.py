@@ -35,7 +35,8 @@ FRAME_NAMES = frozenset(
     """
     f_back f_builtins f_code f_globals f_locals f_trace f_generator tb_frame tb_next
     gi_frame gi_code gi_yieldfrom cr_frame cr_code cr_await cr_origin ag_frame ag_code ag_await
-    cell_contents co_code co_consts __getstate__ _getframe _getframemodulename _current_frames _current_exceptions
+    cell_contents co_code co_consts __getstate__
+    _getframe _getframemodulename _current_frames _current_exceptions
     """.split()
 )
 

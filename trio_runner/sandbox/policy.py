@@ -123,6 +123,10 @@ def remedies(reasons: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+_FREEDOM = (
+    "The runner allows this only where N8N_RUNNERS_STDLIB_ALLOW and N8N_RUNNERS_EXTERNAL_ALLOW are both *, or"
+    " TRIO_RUNNER_SANDBOX_PROFILE is trusted."
+)
 # What a reason begins with, and what to do about it.
 _REMEDIES = (
     (
@@ -135,9 +139,5 @@ _REMEDIES = (
     ),
     ("Class definitions", "N8N_RUNNERS_BUILTINS_DENY of the runner lists the builtins that are denied."),
     ("Relative imports", "The code is no part of a package: import modules by their full names."),
-    (
-        "",
-        "The runner allows this only where N8N_RUNNERS_STDLIB_ALLOW and N8N_RUNNERS_EXTERNAL_ALLOW are both *,"
-        " or TRIO_RUNNER_SANDBOX_PROFILE is trusted.",
-    ),
+    ("", _FREEDOM),
 )
