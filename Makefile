@@ -12,7 +12,7 @@ BOOTSTRAP := .venvs/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: help demo test test-all check lint types bench docs lock clean install
+.PHONY: help demo test soak test-all check lint types bench docs lock clean install
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -24,6 +24,9 @@ demo: $(STAMP) ## run real work through a broker and a runner on this machine
 
 test: $(STAMP) ## the whole test suite on one Python
 	$(BIN)/python -m pytest
+
+soak: $(STAMP) ## ten thousand tasks, and half a gigabyte of payload: about two minutes
+	$(BIN)/python -m pytest -m soak
 
 test-all: $(UV) ## the test suite on every Python from 3.11 to 3.13 found on this machine
 	@set -e; ran=0; for version in $(VERSIONS); do \

@@ -39,6 +39,25 @@ def test_large_payloads(plain: TaskDesk) -> None:
     assert slowest < 3
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.row("1", "500 MB of settings or of result: each ping is answered before the broker's next, 30 s")
+@pytest.mark.parametrize("direction", ["settings", "result"])
+async def test_half_a_gigabyte_holds_up_no_ping(direction: str) -> None:
+    size, slowest = 500_000_000, 0.0
+    code = "return len(_query)" if direction == "settings" else f"return 'x' * {size}"
+    query = "x" * size if direction == "settings" else ""
+    async with open_broker() as broker, open_registered(broker) as (daemon, session):
+        task_id = await session.hold()
+        session.send_settings(task_id, code, query=query)
+        while not session.peer.seen(*ENDS, taskId=task_id):
+            slowest = max(slowest, await session.peer.ping(60))
+        result = (await session.end(task_id)).result
+        assert size == (result if direction == "settings" else len(result))
+        assert slowest < 30
+        assert daemon.code is None
+
+
 @pytest.mark.row("1", "an accept is answered ahead of a large result that is not on its way yet")
 def test_accepts_are_answered_ahead_of_large_results(plain: TaskDesk) -> None:
     async def run(session: Session) -> list[str]:
