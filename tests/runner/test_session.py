@@ -370,6 +370,7 @@ async def test_a_slot_is_not_free_while_too_much_waits_to_be_written(autojump_cl
         runner_end = broker.link.partner
         runner_end.stall()
         large.complete("x" * MOST_QUEUED)
+        await trio.testing.wait_all_tasks_blocked()
         small.complete(1)
         await trio.testing.wait_all_tasks_blocked()
         assert stage.ledger.held == 2
