@@ -204,8 +204,10 @@ async def test_the_broker_is_lost() -> None:
             except LinkLost as exc:
                 lost.append(exc)
 
-    async with trio.open_nursery() as nursery, running_broker() as (broker, services):
-        await start_runner(services, broker, {"hang": hang})
-        nursery.start_soon(run, broker, services)
-        await trio.Event().wait()  # until the services are cancelled
+    async with trio.open_nursery() as nursery:
+        async with running_broker() as (broker, services):
+            await start_runner(nursery, broker, {"hang": hang})
+            nursery.start_soon(run, broker, services)
+            await trio.Event().wait()  # until the broker is cancelled
+        nursery.cancel_scope.cancel()
     assert len(lost) == 1

@@ -329,16 +329,18 @@ def meet(request: pytest.FixtureRequest) -> Callable[..., AbstractAsyncContextMa
     @asynccontextmanager
     async def as_server(settings: LinkSettings) -> AsyncIterator[Met]:
         links: list[Link[Any]] = []
-        done = trio.Event()
+        opened, done = trio.Event(), trio.Event()
 
         async def serve(link: Link[Any]) -> None:
             links.append(link)
+            opened.set()
             await done.wait()
 
         async with trio.open_nursery() as nursery:
             port = await start_server(nursery, serve, settings)
             peer = RawPeer(await trio.open_tcp_stream("127.0.0.1", port), client=True)
             await peer.ask()
+            await opened.wait()
             async with peer.stream:
                 yield links[0], peer
                 done.set()

@@ -69,10 +69,77 @@ async def test_order_is_kept_within_a_lane(open_pair: OpenPair) -> None:
 
 async def test_urgent_messages_overtake_bulk_that_waits(open_pair: OpenPair) -> None:
     async with open_pair() as pair:
-        pair.near.send(settings_of(1))
-        pair.near.send(settings_of(2))
+        pair.near.send(settings_of(1), more=True)
+        pair.near.send(settings_of(2), more=True)
         pair.near.send(accept(3))
         assert await receive(pair.far, 3) == [accept(3), settings_of(1), settings_of(2)]
+
+
+async def test_each_message_is_handed_over_in_order_from_the_first_that_waits(open_pair: OpenPair) -> None:
+    arrived: list[object] = []
+    async with open_pair() as pair, trio.open_nursery() as nursery:
+        for number in range(3):
+            pair.far.send(accept(number))
+        first = await pair.near.receive()
+        await trio.testing.wait_all_tasks_blocked(0.01)  # the others wait
+        done = trio.Event()
+
+        def handle(message: object) -> None:
+            arrived.append(message)
+            if len(arrived) == 5:
+                done.set()
+
+        nursery.start_soon(pair.near.receive_each, handle)
+        for number in range(3, 6):
+            pair.far.send(accept(number))
+        await done.wait()
+        nursery.cancel_scope.cancel()
+    assert [first, *arrived] == [accept(number) for number in range(6)]
+
+
+async def test_the_end_comes_after_everything_that_was_to_be_handed_over(open_pair: OpenPair) -> None:
+    arrived: list[object] = []
+    async with open_pair() as pair:
+        pair.far.send(accept(1))
+        pair.far.send(settings_of(2))
+        pair.far.close(4001, "enough of this")
+        with pytest.raises(LinkLost, match="enough of this"):
+            await pair.near.receive_each(arrived.append)
+    assert arrived == [accept(1), settings_of(2)]
+
+
+async def test_what_handling_a_message_raises_leaves_where_it_was_asked_for(open_pair: OpenPair) -> None:
+    def handle(message: object) -> None:
+        if message == accept(2):
+            raise ArithmeticError("a fault of the owner")
+
+    async with open_pair() as pair, trio.open_nursery() as nursery:
+
+        async def fail() -> None:
+            with pytest.raises(ArithmeticError):
+                await pair.near.receive_each(handle)
+            assert await pair.near.receive() == accept(3), "the link lives on"
+
+        nursery.start_soon(fail)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        for number in range(1, 4):
+            pair.far.send(accept(number))
+
+
+async def test_cancelled_handing_over_loses_nothing(open_pair: OpenPair) -> None:
+    arrived: list[object] = []
+    async with open_pair() as pair:
+        with trio.CancelScope() as scope:
+
+            def handle(message: object) -> None:
+                arrived.append(message)
+                scope.cancel()
+
+            pair.far.send(accept(1))
+            await pair.near.receive_each(handle)
+        pair.far.send(accept(2))
+        assert await pair.near.receive() == accept(2)
+    assert arrived == [accept(1)]
 
 
 async def test_what_arrived_before_the_peer_closed_is_received_first(open_pair: OpenPair) -> None:
@@ -248,8 +315,8 @@ async def test_a_sender_may_be_cancelled(open_pair: OpenPair) -> None:
 async def test_statistics_count_whole_messages_and_their_bytes(open_pair: OpenPair) -> None:
     sizes = len(encode(accept(1))) + len(encode(settings_of(2, 1000)))
     async with open_pair() as pair:
-        pair.near.send(accept(1))
-        pair.near.send(settings_of(2, 1000))
+        pair.near.send(accept(1), more=True)
+        pair.near.send(settings_of(2, 1000), more=True)
         queued = pair.near.statistics()
         assert (queued.queued_messages, queued.queued_bytes) == (2, sizes)
         assert (queued.messages_sent, queued.bytes_sent) == (0, 0)

@@ -12,6 +12,11 @@ from trio_runner.transport.outbox import Outbox
 from trio_runner.transport.writer import Writer
 
 
+async def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
+    near, far = trio.socket.socketpair()
+    return trio.SocketStream(near), trio.SocketStream(far)
+
+
 class Rig:
     """A writer on a stream in memory."""
 
@@ -59,4 +64,48 @@ async def test_messages_that_wait_are_not_begun_once_rest_was_asked_for() -> Non
         nursery.start_soon(rig.writer.run)
         await wait_all_tasks_blocked()
         assert rig.written() == b""
+        nursery.cancel_scope.cancel()
+
+
+async def test_with_nothing_before_it_a_message_is_written_by_whoever_sends_it() -> None:
+    near, far = await socket_pair()
+    outbox, written = Outbox(), list[str]()
+    conduit = Conduit(near, lambda: writer.wake())
+    writer = Writer(near, conduit, outbox, masked=False, on_written=lambda: written.append("whole"))
+    async with near, far, trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        writer.open()
+        await wait_all_tasks_blocked()
+        outbox.put(Drain(), b"one")
+        writer.wake(more=True)
+        assert written == [], "more follows: both go out together"
+        outbox.put(Drain(), b"two")
+        writer.wake()
+        assert written == ["whole", "whole"]
+        expected = frames.frame(frames.TEXT, b"one", masked=False) + frames.frame(
+            frames.TEXT, b"two", masked=False
+        )
+        assert await far.receive_some() == expected
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_the_socket_does_not_take_is_written_later_and_nothing_overtakes_it() -> None:
+    near, far = await socket_pair()
+    outbox = Outbox()
+    conduit = Conduit(near, lambda: writer.wake())
+    writer = Writer(near, conduit, outbox, masked=False, on_written=lambda: None)
+    payloads = [bytes([number]) * 30_000 for number in range(100)]  # far more than a socket holds
+    expected = b"".join(frames.frame(frames.TEXT, payload, masked=False) for payload in payloads)
+    async with near, far, trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        writer.open()
+        await wait_all_tasks_blocked()
+        for payload in payloads:
+            outbox.put(Drain(), payload)
+            writer.wake()
+        assert outbox.messages > 50
+        received = b""
+        while len(received) < len(expected):
+            received += await far.receive_some()
+        assert received == expected
         nursery.cancel_scope.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -53,8 +54,7 @@ class Peers:
                 self._turn_away(link)
                 return
             self._exchange.runner_joined(number, runner_id, info)
-            while True:
-                self._exchange.runner_said(number, await link.receive())
+            await link.receive_each(partial(self._exchange.runner_said, number))
 
     async def serve_requester(self, requester_id: str, link: Link[m.RequesterToBroker]) -> None:
         """Serve a requester until its connection ends.
@@ -68,8 +68,7 @@ class Peers:
         """
         with self._attached(link, f"requester {requester_id}") as number:
             self._exchange.requester_joined(number, requester_id)
-            while True:
-                self._exchange.requester_said(number, await link.receive())
+            await link.receive_each(partial(self._exchange.requester_said, number))
 
     @contextmanager
     def _attached(self, link: Link[Any], peer: str) -> Iterator[int]:
@@ -81,7 +80,8 @@ class Peers:
         except LinkLost as lost:
             why = str(lost)
         except trio.Cancelled:
-            link.close(_GOING_AWAY, _SHUTTING_DOWN)
+            # All of them, before the first is detached: or its peer's tasks would be blamed on its leaving.
+            self._exchange.close(_GOING_AWAY, _SHUTTING_DOWN)
             raise
         finally:
             self._exchange.detach(number, why)

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from ..errors import LinkLost, LocalProtocolError
+from ..protocol import messages as m
 from ..protocol.codec import UnknownMessage
 from ..protocol.messages import BrokerToRequester
 from ..scheduling.observer import MessageIgnored, Observer
@@ -253,18 +254,19 @@ class Requester:
         Never waits for anybody but the broker. Ends without an exception when the connection is lost.
         """
         try:
-            while True:
-                message = await self._link.receive()
-                if isinstance(message, Malformed):
-                    # Whose answer it was cannot be known: rather no task than one that waits for ever.
-                    self._link.close(1002, "malformed message")
-                    raise LinkLost(f"{self._link.peer} sent what is no message: {message.reason}")
-                if isinstance(message, UnknownMessage):
-                    self._ignore(message.type)
-                else:
-                    self._send(self._book.receive(message))
+            await self._link.receive_each(self._take_in)
         except LinkLost as exc:
             self.lose(exc)
+
+    def _take_in(self, message: m.BrokerToRequester | UnknownMessage | Malformed) -> None:
+        if isinstance(message, Malformed):
+            # Whose answer it was cannot be known: rather no task than one that waits for ever.
+            self._link.close(1002, "malformed message")
+            raise LinkLost(f"{self._link.peer} sent what is no message: {message.reason}")
+        if isinstance(message, UnknownMessage):
+            self._ignore(message.type)
+        else:
+            self._send(self._book.receive(message))
 
     def _ignore(self, wire_type: str) -> None:
         kind = wire_type[:100]

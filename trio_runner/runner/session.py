@@ -26,7 +26,7 @@ from ..transport.link import Link, Malformed
 from .shared import Shared
 from .statistics import ConnectionStatistics
 from .task_scope import NO_SETTINGS, TaskScope
-from .wakeup import Wakeup
+from .wakeup import Alarm
 
 __all__ = ["MOST_QUEUED", "Session"]
 
@@ -63,7 +63,8 @@ class Session:
         self._began = trio.current_time()
         self._tasks: dict[str, TaskScope] = {}
         self._watch = ProgressWatch(self._began, policy=shared.config.offers)
-        self._tend = Wakeup()
+        self._renewal = Alarm()  # when an offer expires
+        self._verdict = Alarm()  # when the session would count as stalled
         self._receive_scope = trio.CancelScope()
         self._registered = False
         self._complained: set[str] = set()
@@ -131,18 +132,19 @@ class Session:
             self._watch.offered(now)
             self._shared.observe(events.OfferSent(self.broker, offer.offer_id, offer.task_type))
         self._watch.capacity(self._shared.ledger.free > 0, now)
-        self._tend.ring()
+        self._renewal.bring_forward(self._shared.ledger.next_deadline(self.name))
+        self._verdict.bring_forward(self._watch.next_deadline())
 
     async def _offer_loop(self) -> None:
         """Renew offers when they expire; everything else offers by itself, when it frees a slot."""
         while True:
             self.offer_free_slots()
-            await self._tend.wait_until(self._shared.ledger.next_deadline(self.name))
+            await self._renewal.sleep_until(self._shared.ledger.next_deadline(self.name))
 
     async def _watch_progress(self) -> None:
         """Give the connection up when the session is alive but gets nowhere."""
         while (why := self._watch.stalled(trio.current_time())) is None:
-            await self._tend.wait_until(self._watch.next_deadline())
+            await self._verdict.sleep_until(self._watch.next_deadline())
             # After the process was stopped, every deadline has passed at once: the offer loop goes first.
             await trio.lowlevel.checkpoint()
         if self._registered:  # else it is the broker that gets nowhere
@@ -154,12 +156,10 @@ class Session:
 
     async def _receive_loop(self, nursery: trio.Nursery) -> LinkLost:
         with self._receive_scope:
-            while True:
-                try:
-                    message = await self._link.receive()
-                except LinkLost as loss:
-                    return loss
-                self._handle(message, nursery)
+            try:
+                await self._link.receive_each(lambda message: self._handle(message, nursery))
+            except LinkLost as loss:
+                return loss
         return LinkLost("the session made no progress")
 
     def _handle(self, message: m.BrokerToRunner | UnknownMessage | Malformed, nursery: trio.Nursery) -> None:
@@ -280,15 +280,16 @@ class Session:
     def _send_print(self, scope: TaskScope, params: RawJson) -> None:
         """Queue what a task printed; of what the connection cannot carry, only the reason why not."""
         try:
-            self._link.send(m.RpcRequest(new_id(), scope.task_id, "logNodeOutput", params))
+            self._link.send(m.RpcRequest(new_id(), scope.task_id, "logNodeOutput", params), more=True)
         except LocalProtocolError as exc:
             instead = RawJson.of([f"[print() left out: {exc}]"])
             self._link.send(m.RpcRequest(new_id(), scope.task_id, "logNodeOutput", instead))
 
     def _send_reply(self, scope: TaskScope, outcome: Outcome) -> Outcome:
         """Queue the reply; a result that the connection cannot carry becomes the error that says so."""
+        answer = reply(scope.task_id, outcome, continue_on_fail=scope.continue_on_fail)
         try:
-            self._link.send(reply(scope.task_id, outcome, continue_on_fail=scope.continue_on_fail))
+            self._link.send(answer, more=True)  # the offer of its slot
         except LocalProtocolError as exc:
             outcome = Failed("The result is too large", str(exc), kind="result")
             self._link.send(reply(scope.task_id, outcome, continue_on_fail=scope.continue_on_fail))

@@ -80,7 +80,7 @@ class MemoryLink(QueuedLink[MessageT]):
         """Let this end find that the other end has closed, with this code and reason."""
         self._end(f"{self._peer} closed the connection: code {code}" + (f" ({reason})" if reason else ""))
 
-    def _wake(self) -> None:
+    def _wake(self, *, more: bool = False) -> None:
         if not self._pump_is_due:
             self._pump_is_due = True
             trio.lowlevel.current_trio_token().run_sync_soon(self._pump)

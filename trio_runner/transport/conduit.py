@@ -55,6 +55,7 @@ class Conduit(trio.abc.Stream):
         self._replay = replay
         self._queue: deque[bytes] = deque()
         self._broken = False
+        self._drained = False  # the last read took all there was
 
     # --- for the link -------------------------------------------------------------------------------
 
@@ -105,11 +106,14 @@ class Conduit(trio.abc.Stream):
             data, self._replay = self._replay, b""
             return data
         try:
+            if self._drained and isinstance(self._stream, trio.SocketStream):
+                # Nothing is there: to try and fail would cost more than to wait.
+                await trio.lowlevel.wait_readable(self._stream.socket)
             received = await self._stream.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._finish()
             raise
-        self._heard(received)
+        self._heard(received, max_bytes)
         return received
 
     async def aclose(self) -> None:
@@ -117,7 +121,8 @@ class Conduit(trio.abc.Stream):
         self._finish()
         await trio.lowlevel.checkpoint()
 
-    def _heard(self, received: bytes | bytearray) -> None:
+    def _heard(self, received: bytes | bytearray, max_bytes: int | None) -> None:
+        self._drained = max_bytes is not None and len(received) < max_bytes
         self.last_heard = trio.current_time()
         self.unfinished += len(received)
         if not received:

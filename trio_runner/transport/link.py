@@ -1,15 +1,17 @@
 """The link: one open connection that carries typed messages.
 
-Theory of operation. One writer task owns everything that is sent and is never cancelled in the middle of a
-frame; `Link.send` only queues, so any code, synchronous or in a cancelled scope, may send. The queue has two
-lanes: short answers (accepts, rejections, offers, cancellations) go ahead of messages that carry payloads,
-and within a lane order is kept. One reader task drains the connection always, so that pings are answered
-however busy the owner of the link is. Both tasks live in a nursery of the link's own that outlives its user.
+Theory of operation. One writer owns everything that is sent and is never stopped in the middle of a frame;
+`Link.send` never waits, so any code, synchronous or in a cancelled scope, may send: what the connection takes
+is written at once, the rest is queued. The queue has two lanes: short answers (accepts, rejections, offers,
+cancellations) go ahead of messages that carry payloads, and within a lane order is kept. One reader task
+drains the connection always, so that pings are answered however busy the owner of the link is. Both live in a
+nursery of the link's own that outlives its user.
 """
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import NoReturn, Protocol, TypeVar
 
 import attrs
 
@@ -100,11 +102,12 @@ class Link(Protocol[MessageT_co]):
         """
         ...
 
-    def send(self, message: object) -> None:
-        """Queue a message. Never blocks, never fails for a lost connection: `receive` reports the loss.
+    def send(self, message: object, *, more: bool = False) -> None:
+        """Send a message now or queue it. Never blocks, never fails for a lost connection: `receive` does.
 
         Args:
             message: an instance of a class in `trio_runner.protocol.messages`.
+            more: another message follows at once: let them go out together.
 
         Raises:
             LocalProtocolError: the message is larger than `LinkSettings.max_message`. It is not queued and
@@ -120,6 +123,23 @@ class Link(Protocol[MessageT_co]):
 
         Cancellation:
             Safe: no message is lost.
+        """
+        ...
+
+    async def receive_each(
+        self, handle: Callable[[MessageT_co | UnknownMessage | Malformed], None]
+    ) -> NoReturn:
+        """Hand every message to a function as soon as it arrives, until the connection ends.
+
+        Args:
+            handle: called with one message at a time, in their order. It must not block.
+
+        Raises:
+            LinkLost: the connection has ended, and everything that arrived before has been handed over.
+            BaseException: what `handle` raised; it is not called again.
+
+        Cancellation:
+            Safe: messages that arrive later wait for `receive`.
         """
         ...
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import abc
 from collections import deque
-from typing import Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, NoReturn, TypeVar
 
 import trio
 
@@ -22,6 +23,9 @@ __all__ = ["QueuedLink"]
 
 MessageT = TypeVar("MessageT")
 
+_AT_ONCE = 32 * 1024
+"""Bytes up to which a message is written by whoever sends it. A larger one waits for the writer's turn: what
+is sent in the same go and is urgent gets out before it."""
 _CLOSE_CODES_NOT_SENT = (1004, 1005, 1006, 1015)
 """Close codes that no close frame may carry. Source: RFC 6455, section 7.4.1."""
 
@@ -44,6 +48,8 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         self._closing: tuple[int, str] | None = None
         self._ended: str | None = None
         self._receivers = trio.lowlevel.ParkingLot()
+        self._handle: Callable[[MessageT | UnknownMessage | Malformed], None] | None = None
+        self._fault: BaseException | None = None  # what `_handle` raised
         self._flushers = trio.lowlevel.ParkingLot()
         self._messages_sent = self._messages_received = 0
         self._bytes_sent = self._bytes_received = 0
@@ -58,11 +64,12 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         """A large message is on its way in. Never, where messages arrive whole."""
         return False
 
-    def send(self, message: object) -> None:
-        """Queue a message. Never blocks, never fails for a lost connection: `receive` reports the loss.
+    def send(self, message: object, *, more: bool = False) -> None:
+        """Send a message now or queue it. Never blocks, never fails for a lost connection: `receive` does.
 
         Args:
             message: an instance of a class in `trio_runner.protocol.messages`.
+            more: another message follows at once: let them go out together.
 
         Raises:
             LocalProtocolError: the message is larger than `LinkSettings.max_message`. It is not queued and
@@ -85,7 +92,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
             )
             return
         self._outbox.put(message, payload)
-        self._wake()
+        self._wake(more=more or len(payload) > _AT_ONCE)
 
     async def receive(self) -> MessageT | UnknownMessage | Malformed:
         """Return the next message.
@@ -102,6 +109,36 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
                 raise LinkLost(self._ended)
             await self._receivers.park()
         return self._inbox.popleft()
+
+    async def receive_each(self, handle: Callable[[MessageT | UnknownMessage | Malformed], None]) -> NoReturn:
+        """Hand every message to a function as soon as it arrives, until the connection ends.
+
+        This is `receive` in a loop, without a task that has to be woken for each message.
+
+        Args:
+            handle: called with one message at a time, in their order, from whatever task took it in. It must
+                not block.
+
+        Raises:
+            LinkLost: the connection has ended, and everything that arrived before has been handed over.
+            BaseException: what `handle` raised; it is not called again.
+
+        Cancellation:
+            Safe: messages that arrive later wait for `receive`.
+        """
+        await trio.lowlevel.checkpoint()
+        try:
+            while self._inbox:
+                handle(self._inbox.popleft())
+            self._handle = handle
+            while self._ended is None and self._fault is None:
+                await self._receivers.park()
+        finally:
+            self._handle = None
+            fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+        raise LinkLost(self._ended or "")
 
     async def flush(self) -> None:
         """Wait until everything queued so far has been written, or the link is lost.
@@ -146,8 +183,8 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
     # --- for implementations ------------------------------------------------------------------------
 
     @abc.abstractmethod
-    def _wake(self) -> None:
-        """There is something to write, or the link begins to close."""
+    def _wake(self, *, more: bool = False) -> None:
+        """There is something to write, or the link begins to close; `more` to write comes at once."""
 
     @abc.abstractmethod
     def _break(self, reason: str) -> None:
@@ -163,8 +200,15 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
             self._admit(Malformed(str(exc)))
 
     def _admit(self, item: MessageT | UnknownMessage | Malformed) -> None:
-        self._inbox.append(item)
-        self._receivers.unpark_all()
+        if self._handle is None:
+            self._inbox.append(item)
+            self._receivers.unpark_all()
+            return
+        try:
+            self._handle(item)
+        except BaseException as exc:  # `receive_each` raises it, in the task of whoever called that
+            self._handle, self._fault = None, exc
+            self._receivers.unpark_all()
 
     def _written(self) -> None:
         """Take note that the message taken first from the outbox is written whole."""

@@ -268,8 +268,8 @@ class WebSocketLink(QueuedLink[MessageT]):
         # The stream is broken. What the peer said before may still wait to be read: give that a moment.
         self._hurry(self._settings.close_timeout)
 
-    def _wake(self) -> None:
-        self._writer.wake()
+    def _wake(self, *, more: bool = False) -> None:
+        self._writer.wake(more=more)
 
     def _message_written(self) -> None:
         if self._ended is None:
