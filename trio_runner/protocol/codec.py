@@ -8,6 +8,7 @@ surfaces as `RemoteProtocolError` with the path in wire names; a type nobody kno
 
 from __future__ import annotations
 
+import functools
 import json
 import reprlib
 from collections.abc import Mapping
@@ -154,7 +155,10 @@ def _tag(fields: Mapping[str, memoryview]) -> str:
 
 def _decode_field(raw: memoryview) -> object:
     """Decode a small field of the envelope, replacing what could not be encoded again."""
-    return _without_surrogates(json.loads(bytes(raw)))
+    try:
+        return msgspec.json.decode(raw)
+    except ValueError:  # perhaps only because of lone surrogates, which it refuses
+        return _without_surrogates(json.loads(bytes(raw)))
 
 
 def _without_surrogates(value: object) -> object:
@@ -169,21 +173,29 @@ def _without_surrogates(value: object) -> object:
 def _values(message_class: type, tag: str, fields: Mapping[str, memoryview]) -> dict[str, object]:
     """Decode the fields a message class knows, leaving raw ones raw; null counts as absent where allowed."""
     values: dict[str, object] = {}
-    for field in attrs.fields(message_class):
-        name = _camel(field.name)
+    for name, is_raw, is_required in _fields_of(message_class):
         raw = fields.get(name)
         if raw is None:
             continue
-        if field.type in (RawJson, "RawJson"):
+        if is_raw:
             values[name] = RawJson(bytes(raw))
             continue
         try:
             value = _decode_field(raw)
         except (RecursionError, ValueError) as exc:
             raise RemoteProtocolError(f"{tag}: field '{name}' cannot be read: {exc}") from exc
-        if value is not None or field.default is attrs.NOTHING:
+        if value is not None or is_required:
             values[name] = value
     return values
+
+
+@functools.cache
+def _fields_of(message_class: type) -> tuple[tuple[str, bool, bool], ...]:
+    """Return of each field of a message class: its wire name, whether it stays raw, whether it must be there."""
+    return tuple(
+        (_camel(field.name), field.type in (RawJson, "RawJson"), field.default is attrs.NOTHING)
+        for field in attrs.fields(message_class)
+    )
 
 
 def _explain(error: cattrs.BaseValidationError) -> str:

@@ -136,7 +136,7 @@ class Link(Protocol[MessageT_co]):
 
         Raises:
             LinkLost: the connection has ended, and everything that arrived before has been handed over.
-            BaseException: what `handle` raised; it is not called again.
+            Exception: what `handle` raised; it is not called again.
 
         Cancellation:
             Safe: messages that arrive later wait for `receive`.

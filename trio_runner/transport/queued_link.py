@@ -49,7 +49,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         self._ended: str | None = None
         self._receivers = trio.lowlevel.ParkingLot()
         self._handle: Callable[[MessageT | UnknownMessage | Malformed], None] | None = None
-        self._fault: BaseException | None = None  # what `_handle` raised
+        self._fault: Exception | None = None  # what `_handle` raised
         self._flushers = trio.lowlevel.ParkingLot()
         self._messages_sent = self._messages_received = 0
         self._bytes_sent = self._bytes_received = 0
@@ -121,7 +121,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
 
         Raises:
             LinkLost: the connection has ended, and everything that arrived before has been handed over.
-            BaseException: what `handle` raised; it is not called again.
+            Exception: what `handle` raised; it is not called again.
 
         Cancellation:
             Safe: messages that arrive later wait for `receive`.
@@ -206,7 +206,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
             return
         try:
             self._handle(item)
-        except BaseException as exc:  # `receive_each` raises it, in the task of whoever called that
+        except Exception as exc:  # `receive_each` raises it, in the task of whoever called that
             self._handle, self._fault = None, exc
             self._receivers.unpark_all()
 
