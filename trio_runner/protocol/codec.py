@@ -191,7 +191,7 @@ def _values(message_class: type, tag: str, fields: Mapping[str, memoryview]) -> 
 
 @functools.cache
 def _fields_of(message_class: type) -> tuple[tuple[str, bool, bool], ...]:
-    """Return of each field of a message class: its wire name, whether it stays raw, whether it must be there."""
+    """Return of each field of a message: its wire name, whether it stays raw, whether it must be there."""
     return tuple(
         (_camel(field.name), field.type in (RawJson, "RawJson"), field.default is attrs.NOTHING)
         for field in attrs.fields(message_class)
