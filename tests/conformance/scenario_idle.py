@@ -6,8 +6,9 @@ from functools import partial
 
 import trio
 
-from .daemon import open_registered
+from .daemon import open_registered, open_runner
 from .fake_broker import open_broker
+from .http_wire import fetch
 
 FREE = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": ""}
 
@@ -49,11 +50,29 @@ async def _two_seconds(found: dict[str, object]) -> None:
         found["two-seconds"] = (await session.run("import time\ntime.sleep(60)")).error["message"]
 
 
+async def _never_registered(found: dict[str, object]) -> None:
+    health = {"HEALTH_CHECK_SERVER_ENABLED": "true", "HEALTH_CHECK_SERVER_PORT": "0"}
+    async with open_broker() as broker, open_runner(broker, **health) as daemon:
+        port = int((await daemon.line(r"Health check server listening on [^,]+, port (\d+)")).group(1))
+        deaf = await broker.connected()
+        await deaf.peer.wait_over(25)
+        found["unregistered-back"] = await broker.connected() is not deaf
+        found["unregistered-health"] = [
+            (await fetch(port, "GET", path)).status for path in ("/healthz", "/readyz")
+        ]
+
+
 async def sit_idle() -> dict[str, object]:
     """Let them sit, and return what was seen, by name."""
     found: dict[str, object] = {}
     with trio.fail_after(50):
         async with trio.open_nursery() as nursery:
-            for scenario in (_idle_from_the_start, _busy_then_idle, _never_idle, _two_seconds):
+            for scenario in (
+                _idle_from_the_start,
+                _busy_then_idle,
+                _never_idle,
+                _two_seconds,
+                _never_registered,
+            ):
                 nursery.start_soon(partial(scenario, found))
     return found

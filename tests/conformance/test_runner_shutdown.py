@@ -149,6 +149,14 @@ def test_zero_means_never_idle(idle: dict[str, object]) -> None:
     assert idle["never-code"] is None
 
 
+@pytest.mark.row(
+    "1", "a broker that never registers the runner: a new connection; alive and not ready meanwhile"
+)
+def test_a_runner_that_gets_nowhere_connects_anew(idle: dict[str, object]) -> None:
+    assert idle["unregistered-back"] is True
+    assert idle["unregistered-health"] == [200, 503]
+
+
 @pytest.mark.row("4", "failure: ran past the timeout of n → … after {n} seconds")
 def test_a_timeout_of_two_seconds_is_told(idle: dict[str, object]) -> None:
     assert idle["two-seconds"] == "Task execution timed out after 2 seconds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -23,6 +24,7 @@ from trio_runner.runner.session import MOST_QUEUED, Session
 from trio_runner.runner.shared import Shared
 from trio_runner.scheduling import observer as events
 from trio_runner.scheduling.ledger import AT_CAPACITY, OFFER_EXPIRED, SHUTTING_DOWN, Ledger
+from trio_runner.scheduling.offers import Offer
 from trio_runner.testing import MemoryLink, RecordingObserver, ScriptedExecutor, memory_link_pair
 from trio_runner.transport.link import LinkSettings
 
@@ -559,6 +561,31 @@ async def test_a_broker_that_never_registers_is_given_up(stage: Stage, autojump_
         await broker.ended.wait()
         assert trio.current_time() - began == 10
     assert "not registered" in stage.observer.of(events.Stalled)[0].why
+
+
+class ForgetfulLedger(Ledger):
+    """One with a fault: from some moment on it forgets to offer."""
+
+    forgets = False
+
+    def offers_due(self, session: str, now: float) -> tuple[Offer, ...]:
+        return () if self.forgets else super().offers_due(session, now)
+
+    def next_deadline(self, session: str) -> float:
+        return math.inf if self.forgets else super().next_deadline(session)
+
+
+async def test_a_session_that_no_longer_offers_is_given_up(stage: Stage, autojump_clock: MockClock) -> None:
+    ledger = stage.shared.ledger = stage.ledger = ForgetfulLedger(2)
+    async with stage.session() as broker:
+        for _ in range(2):
+            await broker.expect(m.TaskOffer)
+        ledger.forgets = True
+        began = trio.current_time()
+        await broker.ended.wait()
+        assert 5 < trio.current_time() - began < 11
+    [stalled] = stage.observer.of(events.Stalled)
+    assert "no offer went out" in stalled.why
 
 
 async def test_strange_messages_are_told_once_and_cost_nothing(
