@@ -256,7 +256,9 @@ async def test_a_lost_requester_has_its_tasks_cancelled() -> None:
         requester.link.drop("cable cut")
         assert (await runner.next(m.TaskCancel)).task_id == task_id
         assert house.observer.of(PeerLeft) == [PeerLeft("requester", "q", "cable cut", 1)]
-        assert house.observer.of(RequestGivenUp) == [RequestGivenUp("waiting", "python", "requester-left")]
+        [given_up] = house.observer.of(RequestGivenUp)
+        assert (given_up.request_id, given_up.reason) == ("waiting", "requester-left")
+        assert (given_up.runners, given_up.running) == (1, 1)
         assert house.exchange.statistics().waiting == {}
 
 

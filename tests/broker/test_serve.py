@@ -169,7 +169,7 @@ async def test_the_url_is_one_that_this_machine_can_use(
     addresses: tuple[tuple[str, int], ...], url: str
 ) -> None:
     async with open_site() as site:
-        handle = BrokerHandle(addresses, site.handle._exchange, site.handle._draining)
+        handle = BrokerHandle(addresses, site.handle._exchange, site.handle._records, site.handle._draining)
         assert handle.url == url
 
 

@@ -17,6 +17,7 @@ import trio.testing
 
 from trio_runner.errors import ConfigError
 from trio_runner.executor.config import ProcessExecutorConfig
+from trio_runner.executor.contract import ZygoteStatistics
 from trio_runner.executor.pool import open_process_executor
 from trio_runner.executor.worker import Worker
 from trio_runner.protocol.raw_json import RawJson
@@ -46,8 +47,8 @@ class Play:
 
     def observe(self, event: Event) -> None:
         """Be the observer."""
-        assert isinstance(event, ExecutorTrouble)
-        self.troubles.append((trio.current_time(), event.why))
+        if isinstance(event, ExecutorTrouble):
+            self.troubles.append((trio.current_time(), event.why))
 
     async def start(
         self,
@@ -97,6 +98,10 @@ class FakeZygote:
     def approve(self, digest: str, forget: str | None) -> None:
         """Remember it."""
         self.approved.append((digest, forget))
+
+    def statistics(self) -> ZygoteStatistics:
+        """Tell as little as one can."""
+        return ZygoteStatistics(pid=1, age=0.0, workers=len(self._far_ends), walls=())
 
     def retire(self, worker: Worker) -> None:
         """End a worker that has done its task."""

@@ -68,9 +68,9 @@ class Troubles:
 
     def observe(self, event: Event) -> None:
         """Be the observer."""
-        assert isinstance(event, ExecutorTrouble)
-        self.seen.append(event.why)
-        self._send.send_nowait(event.why)
+        if isinstance(event, ExecutorTrouble):
+            self.seen.append(event.why)
+            self._send.send_nowait(event.why)
 
 
 async def taken_over(executor: Executor, first: int) -> int:

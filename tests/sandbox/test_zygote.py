@@ -15,6 +15,7 @@ import pytest
 
 from trio_runner.sandbox import control, zygote
 from trio_runner.sandbox.framing import FrameKind
+from trio_runner.sandbox.reaping import Reaped
 from trio_runner.sandbox.scratch import ScratchDirectories
 from trio_runner.sandbox.zygote import Zygote
 
@@ -59,7 +60,9 @@ def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
         frames = list(worker.frames())
         assert [kind for kind, _ in frames] == [FrameKind.STARTED, FrameKind.PRINTED, FrameKind.RESULT]
         assert frames[-1][1] == b"2"
-        assert held.ended() == control.Ended(worker.number, 0)
+        ended = held.ended()
+        assert ended == control.Ended(worker.number, 0)
+        assert 1_000_000 < ended.peak < 1_000_000_000  # bytes
         assert is_dead(worker.pidfd)
         assert [list(directory.iterdir()) for directory in scratch.iterdir()] == [[]]
 
@@ -250,7 +253,7 @@ def test_what_outlives_sigkill_is_reported_in_time(played: Played, monkeypatch: 
     # Nobody waits for them again, and the other worker is none the worse.
     assert held._stuck == {101, 555}
     held._end(2)
-    held._status[2] = -9
+    held._dead[2] = Reaped(9, -9, 0)
     held._report_ended({101, 555} - held._stuck)
     assert played.said() == [control.Ended(2, -9)]
 

@@ -69,7 +69,8 @@ async def test_the_owners_cancellation_works_and_the_peer_is_told(
     async with trio.open_nursery() as nursery:
         peers = Peers(nursery, start_raw_server)
         with trio.move_on_after(5) as scope:
-            async with open_link(await peers.start(), ANY, bearer="") as link:
+            quiet = LinkSettings(heartbeat=None)
+            async with open_link(await peers.start(), ANY, bearer="", settings=quiet) as link:
                 await link.receive()
         assert scope.cancelled_caught
         assert trio.current_time() == pytest.approx(5.5, abs=0.1)

@@ -191,23 +191,56 @@ async def test_of_many_pings_only_the_latest_must_be_answered(meet: Meet) -> Non
 # --- heartbeat --------------------------------------------------------------------------------------
 
 
-async def test_a_silent_peer_is_found_out(meet: Meet, autojump_clock: MockClock) -> None:
+# The link that calls pings soon after the first messages, the one that was called after a whole period.
+FOUND_OUT_AFTER = {"client": 31, "server": 60}
+
+
+async def test_a_silent_peer_is_found_out(
+    meet: Meet, autojump_clock: MockClock, request: pytest.FixtureRequest
+) -> None:
     async with meet(LinkSettings(heartbeat=30)) as (link, _):
         with pytest.raises(LinkLost) as caught:
             await link.receive()
         assert str(caught.value) == f"connection to {link.peer} lost: no answer to a ping for 30 s"
-        assert trio.current_time() == pytest.approx(60, abs=0.5)
+        expected = FOUND_OUT_AFTER[request.node.callspec.params["meet"]]
+        assert trio.current_time() == pytest.approx(expected, abs=0.5)
 
 
 async def test_a_silent_peer_is_found_out_while_a_message_is_stuck(
-    meet: Meet, autojump_clock: MockClock
+    meet: Meet, autojump_clock: MockClock, request: pytest.FixtureRequest
 ) -> None:
     async with meet(LinkSettings(heartbeat=30)) as (link, _):
         link.send(bulk(50_000_000))
         with pytest.raises(LinkLost, match="no answer to a ping"):
             await link.receive()
-        assert trio.current_time() == pytest.approx(60, abs=0.5)
+        expected = FOUND_OUT_AFTER[request.node.callspec.params["meet"]]
+        assert trio.current_time() == pytest.approx(expected, abs=0.5)
         assert link.statistics().queued_bytes == 0
+
+
+async def test_the_round_trip_and_silence_are_measured(
+    meet: Meet, autojump_clock: MockClock, request: pytest.FixtureRequest
+) -> None:
+    async with meet(LinkSettings(heartbeat=30)) as (link, peer):
+        ping = await peer.read()
+        await trio.sleep(0.25)
+        before = link.statistics()
+        await peer.send(PONG, ping.payload)
+        await trio.sleep(2)
+        after = link.statistics()
+    by_the_client = request.node.callspec.params["meet"] == "client"
+    assert before.round_trip is None
+    assert after.round_trip == (pytest.approx(0.25, abs=0.1) if by_the_client else None)
+    assert after.silent_for == pytest.approx(2, abs=0.1)
+    assert after.stuck_for == 0
+
+
+async def test_what_cannot_be_written_shows(meet: Meet, autojump_clock: MockClock) -> None:
+    async with meet() as (link, _):
+        assert link.statistics().stuck_for == 0
+        link.send(bulk(50_000_000))
+        await trio.sleep(20)
+        assert link.statistics().stuck_for == pytest.approx(20, abs=0.5)
 
 
 async def test_a_peer_that_answers_is_kept(meet: Meet, autojump_clock: MockClock) -> None:

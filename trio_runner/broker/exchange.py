@@ -51,7 +51,7 @@ class Exchange:
     """
 
     def __init__(self, limits: MatchingLimits, observer: Observer) -> None:
-        self._matchmaker = Matchmaker(limits, receiving=self._is_receiving)
+        self._matchmaker = Matchmaker(limits, receiving=self._is_receiving, now=trio.current_time())
         self._observer = observer
         self._connections: dict[int, _Connection] = {}
         self._numbers = itertools.count()

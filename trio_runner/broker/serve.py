@@ -16,6 +16,7 @@ from ..transport.http_server import serve_http
 from .config import BrokerConfig
 from .exchange import Exchange
 from .peers import Peers
+from .records import Records
 from .routes import Routes
 
 __all__ = ["BrokerHandle", "BrokerStatistics", "serve_broker"]
@@ -37,6 +38,7 @@ class BrokerHandle:
 
     addresses: tuple[tuple[str, int], ...]
     _exchange: Exchange = attrs.field(repr=False)
+    _records: Records = attrs.field(repr=False)
     _draining: trio.Event = attrs.field(repr=False)
 
     @property
@@ -48,7 +50,7 @@ class BrokerHandle:
 
     def statistics(self) -> BrokerStatistics:
         """Return a snapshot."""
-        return self._exchange.statistics()
+        return self._records.complete(self._exchange.statistics())
 
     def stalled(self) -> str | None:
         """Return why the broker makes no progress, one line, or None. The remedy is a new process."""
@@ -91,8 +93,9 @@ async def serve_broker(
     Cancellation:
         Stops listening and closes all connections promptly, with close code 1001.
     """
-    exchange = Exchange(config.limits, observer)
-    routes = Routes(config, Peers(exchange, observer, info_timeout=config.info_timeout), observer)
+    records = Records(observer)
+    exchange = Exchange(config.limits, records)
+    routes = Routes(config, Peers(exchange, records, info_timeout=config.info_timeout), records)
     draining = trio.Event()
     serve = partial(
         serve_http,
@@ -110,7 +113,7 @@ async def serve_broker(
             refusal = exc  # raised below, where no nursery wraps it in a group
         else:
             nursery.start_soon(exchange.watch_deadlines)
-            task_status.started(BrokerHandle(addresses, exchange, draining))
+            task_status.started(BrokerHandle(addresses, exchange, records, draining))
             await draining.wait()
             await _wind_down(exchange, config.drain_timeout)
             nursery.cancel_scope.cancel()

@@ -15,7 +15,16 @@ import attrs
 from ..protocol.raw_json import RawJson
 from ..scheduling.outcome import Completed, Failed, WorkerDied
 
-__all__ = ["Executor", "ExecutorEvent", "ExecutorStatistics", "Job", "OnEvent", "Printed", "Started"]
+__all__ = [
+    "Executor",
+    "ExecutorEvent",
+    "ExecutorStatistics",
+    "Job",
+    "OnEvent",
+    "Printed",
+    "Started",
+    "ZygoteStatistics",
+]
 
 
 @attrs.frozen
@@ -67,20 +76,45 @@ OnEvent = Callable[[ExecutorEvent], None]
 
 
 @attrs.frozen
+class ZygoteStatistics:
+    """A snapshot of the process that forks the workers.
+
+    Attributes:
+        pid: its process id.
+        age: seconds since it was started.
+        workers: its workers that have not ended, those that are being forked included.
+        walls: names of the walls between the workers and this machine.
+        unanswered_for: seconds for which it has left a request unanswered; 0 without an open one.
+    """
+
+    pid: int
+    age: float
+    workers: int
+    walls: tuple[str, ...]
+    unanswered_for: float = 0.0
+
+
+@attrs.frozen
 class ExecutorStatistics:
-    """A snapshot of an executor.
+    """A snapshot of an executor. One that has no processes leaves what is about them at its default.
 
     Attributes:
         running: tasks being run now.
-        idle_workers: processes that wait for a task (0 for handlers).
+        idle_workers: processes that wait for a task.
         started: tasks begun since the executor was opened.
         worker_deaths: workers that ended on their own without a result.
+        waiting: tasks that wait for a process.
+        trouble: why workers cannot be started just now, one line; empty while they can.
+        zygote: the process that forks the workers, if there is one now.
     """
 
     running: int = 0
     idle_workers: int = 0
     started: int = 0
     worker_deaths: int = 0
+    waiting: int = 0
+    trouble: str = ""
+    zygote: ZygoteStatistics | None = None
 
 
 class Executor(Protocol):

@@ -171,6 +171,9 @@ class CombinedExecutor:
             idle_workers=sum(part.idle_workers for part in parts),
             started=sum(part.started for part in parts),
             worker_deaths=sum(part.worker_deaths for part in parts),
+            waiting=sum(part.waiting for part in parts),
+            trouble="; ".join(part.trouble for part in parts if part.trouble),
+            zygote=next((part.zygote for part in parts if part.zygote), None),
         )
 
 

@@ -20,8 +20,9 @@ import attrs
 import trio
 
 from ..scheduling.backoff import Backoff
-from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer
+from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer, WorkerGone
 from ..scheduling.outcome import Completed, Failed, WorkerDied
+from .ailment import Ailment
 from .config import ProcessExecutorConfig
 from .contract import Executor, ExecutorEvent, ExecutorStatistics, Job, OnEvent
 from .conversation import converse, read_rest
@@ -117,6 +118,8 @@ class _Pool:
         self._running = 0
         self._started = 0
         self._deaths = 0
+        self._waiting = 0
+        self._ailment = Ailment()
 
     # --- the executor ---
 
@@ -127,11 +130,16 @@ class _Pool:
 
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
+        current = self._supply.current
+        zygote = None if current is None else current.statistics()
         return ExecutorStatistics(
             running=self._running,
             idle_workers=len(self._warm),
             started=self._started,
             worker_deaths=self._deaths,
+            waiting=self._waiting,
+            trouble=self._ailment.now(zygote, trio.current_time()),
+            zygote=zygote,
         )
 
     async def run(self, job: Job, on_event: OnEvent) -> Completed | Failed | WorkerDied:
@@ -150,7 +158,11 @@ class _Pool:
     async def _run(self, job: Job, on_event: OnEvent) -> Completed | Failed | WorkerDied:
         retried = False
         while True:
-            worker = await self._acquire()
+            self._waiting += 1
+            try:
+                worker = await self._acquire()
+            finally:
+                self._waiting -= 1
             reply = Reply(max_result=self._config.max_payload)
             outcome = await self._run_on(worker, reply, job, on_event)
             if not isinstance(outcome, WorkerDied):
@@ -261,6 +273,7 @@ class _Pool:
             self._pause(f"a worker ended without having had a task: {death.description}")
         elif worker.epitaph and worker.exit_code is not None:
             self._observer.observe(ExecutorTrouble(f"a worker did not end as it should: {worker.epitaph}"))
+        self._observer.observe(WorkerGone(worker.start_seconds, worker.peak_memory, had_task=not idle))
         if idle:
             worker.release()
 
@@ -270,6 +283,7 @@ class _Pool:
 
     def _pause(self, why: str) -> None:
         self._not_before = trio.current_time() + self._backoff.next_delay()
+        self._ailment.note(why, self._not_before)
         self._warm.refill()
         self._observer.observe(ExecutorTrouble(why))
 

@@ -47,6 +47,8 @@ class Worker:
         exit_code: what ``waitpid`` told, once it has ended; None if nobody knows: the fork failed, or the
             zygote was lost.
         epitaph: why it ended, if the runner knows better than the exit code; else empty.
+        start_seconds: from the request until it had been forked; None until it has been.
+        peak_memory: most memory it had resident, bytes; None until it has ended, or if nobody tells.
     """
 
     def __init__(self, number: int, keeper: Keeper) -> None:
@@ -61,6 +63,8 @@ class Worker:
         self.ended = trio.Event()
         self.exit_code: int | None = None
         self.epitaph = ""
+        self.start_seconds: float | None = None
+        self.peak_memory: int | None = None
 
     # --- told by the zygote's client ---
 
@@ -68,15 +72,17 @@ class Worker:
         """Return the descriptors that are the worker's. The caller closes them once they are sent."""
         return [self._far_channel.detach(), self._far_stderr]
 
-    def be_born(self, pid: int, pidfd: int | None) -> None:
-        """Take note of the process, and of the descriptor that stands for it."""
+    def be_born(self, pid: int, pidfd: int | None, start_seconds: float | None = None) -> None:
+        """Take note of the process, of the descriptor that stands for it, and of how long that took."""
         self.pid = pid
         self._pidfd = pidfd
+        self.start_seconds = start_seconds
 
-    def end(self, exit_code: int | None, *, epitaph: str = "") -> None:
+    def end(self, exit_code: int | None, *, epitaph: str = "", peak_memory: int | None = None) -> None:
         """Take note that nothing of the worker is left."""
         self.exit_code = exit_code
         self.epitaph = epitaph
+        self.peak_memory = peak_memory
         if sys.platform == "linux":
             # Somebody else may still hold the worker's end; here what has arrived stays readable after this.
             with contextlib.suppress(OSError):

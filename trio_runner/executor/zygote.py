@@ -14,6 +14,7 @@ import trio
 from ..errors import ConfigError
 from ..sandbox import control
 from .config import ProcessExecutorConfig
+from .contract import ZygoteStatistics
 from .control_link import ControlLink
 from .spawn import ZygoteProcess, spawn_zygote
 from .worker import Worker
@@ -75,6 +76,7 @@ class Zygote:
         self._leaving = False
         self._progress = trio.CancelScope()
         self._start_limit = 0.0
+        self._began = trio.current_time()
         self._spawned = spawned
         self._link = ControlLink(spawned.channel)
         self._on_ended = on_ended
@@ -85,6 +87,13 @@ class Zygote:
         self._asked = trio.Event()  # the watch has something to watch
         self._retired = trio.Event()
         self._greeted = trio.Event()
+
+    def statistics(self) -> ZygoteStatistics:
+        """Return a snapshot."""
+        now = trio.current_time()
+        due = next(iter(self._due.values()), now + _ANSWER_LIMIT)
+        silence = max(0.0, now + _ANSWER_LIMIT - due)
+        return ZygoteStatistics(self.pid, now - self._began, len(self._workers), self.walls, silence)
 
     async def greet(self, config: ProcessExecutorConfig, preload: tuple[str, ...]) -> None:
         """Send the policy and wait until the zygote is ready. See `start_zygote`."""
@@ -221,21 +230,24 @@ class Zygote:
                 pidfds: Sequence[int | None] = descriptors or [None] * len(numbers)
                 for number, pid, pidfd in zip(numbers, pids, pidfds, strict=True):
                     worker = self._workers[number]
-                    self._due.pop(worker, None)
-                    worker.be_born(pid, pidfd)
+                    now = trio.current_time()
+                    asked = self._due.pop(worker, now + _ANSWER_LIMIT) - _ANSWER_LIMIT
+                    worker.be_born(pid, pidfd, now - asked)
             case control.ForkFailed(number, why):
                 self._bury(self._workers[number], None, f"The system could not start a process: {why}.")
-            case control.Ended(number, status, stuck):
+            case control.Ended(number, status, stuck, peak):
                 epitaph = (
                     f"{stuck} of its processes cannot be killed: the kernel holds them." if stuck else ""
                 )
-                self._bury(self._workers[number], status, epitaph)
+                self._bury(self._workers[number], status, epitaph, peak or None)
 
-    def _bury(self, worker: Worker, exit_code: int | None, epitaph: str = "") -> None:
+    def _bury(
+        self, worker: Worker, exit_code: int | None, epitaph: str = "", peak_memory: int | None = None
+    ) -> None:
         self._due.pop(worker, None)
         self._retiring.pop(worker, None)
         del self._workers[worker.number]
-        worker.end(exit_code, epitaph=epitaph)
+        worker.end(exit_code, epitaph=epitaph, peak_memory=peak_memory)
         self._on_ended(worker)
         if self._leaving and not self._workers:
             self._link.hang_up()

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from ..errors import ConfigError, LinkError, LocalProtocolError
-from ..executor.contract import Executor, ExecutorStatistics
+from ..executor.contract import Executor
 from ..executor.handlers import CombinedExecutor, Handler, HandlerExecutor
 from ..executor.pool import ProcessExecutorConfig, open_process_executor
 from ..scheduling import observer as events
@@ -19,7 +19,9 @@ from ..scheduling.observer import NullObserver, Observer
 from .config import RunnerConfig
 from .connection import keep_connected
 from .dialer import Dialer, NetworkDialer
+from .records import Records
 from .shared import Shared
+from .snapshot import take_snapshot
 from .statistics import RunnerPhase, RunnerStatistics
 
 __all__ = ["Runner", "serve_runner"]
@@ -55,7 +57,9 @@ class Runner:
         self.config = config
         self._handlers = handlers
         self._given_executor = executor
-        self._observer = observer or NullObserver()
+        self._records = Records(observer or NullObserver())
+        self._observer: Observer = self._records
+        self._began: float | None = None
         self._dialer = dialer or NetworkDialer()
         self._phase = RunnerPhase.NEW
         self._ledger = Ledger(
@@ -86,6 +90,8 @@ class Runner:
         if self._phase is not RunnerPhase.NEW:
             raise LocalProtocolError("a Runner runs once: make a new one")
         self._phase = RunnerPhase.SERVING
+        self._began = trio.current_time()
+        self._records.begin()
         try:
             async with self._open_executor() as executor:
                 await self._supervise(executor, task_status)
@@ -133,15 +139,8 @@ class Runner:
         return self._shared.expectations.overdue(now) or next(filter(None, late), None)
 
     def statistics(self) -> RunnerStatistics:
-        """Return a snapshot."""
-        shared = self._shared
-        return RunnerStatistics(
-            phase=self._phase,
-            ledger=self._ledger.statistics(),
-            sessions=tuple(session.statistics() for session in shared.sessions) if shared else (),
-            executor=shared.executor.statistics() if shared else ExecutorStatistics(),
-            outcomes=dict(shared.outcomes) if shared else {},
-        )
+        """Return a snapshot. It may be asked for at any time, before and after the run too."""
+        return take_snapshot(self.config, self._phase, self._began, self._ledger, self._records, self._shared)
 
     @asynccontextmanager
     async def _open_executor(self) -> AsyncIterator[Executor]:

@@ -20,11 +20,20 @@ from ..protocol.ids import new_id
 from ..protocol.raw_json import RawJson
 from ..scheduling import observer as events
 from ..scheduling.ledger import Accepted
-from ..scheduling.outcome import Completed, Failed, Outcome, describe, error_kind, reply
+from ..scheduling.outcome import (
+    Completed,
+    Failed,
+    Outcome,
+    WorkerDied,
+    death_cause,
+    describe,
+    error_kind,
+    reply,
+)
 from ..scheduling.progress import ProgressWatch
 from ..transport.link import Link, Malformed
 from .shared import Shared
-from .statistics import ConnectionStatistics
+from .statistics import ConnectionStatistics, HeldTask
 from .task_scope import NO_SETTINGS, TaskScope
 from .wakeup import Alarm
 
@@ -121,6 +130,11 @@ class Session:
             running_tasks=len(self._tasks),
             link=self._link.statistics(),
         )
+
+    def tasks(self) -> tuple[HeldTask, ...]:
+        """Return a snapshot of the tasks that hold a slot, the oldest first."""
+        now = trio.current_time()
+        return tuple(scope.snapshot(self.broker, now) for scope in self._tasks.values())
 
     # --- offers ---------------------------------------------------------------------------------------
 
@@ -254,18 +268,19 @@ class Session:
             if self._link.statistics().queued_bytes > MOST_QUEUED:
                 await scope.linger(self._link.flush)
         except BaseException:  # Cancelled, which comes in groups from an executor that has nurseries
-            self._task_over(scope, "link-lost", "The connection to the broker was lost", 0)
+            self._task_over(scope, "link-lost", "The connection to the broker was lost")
             raise
         kind = "no-settings" if outcome is NO_SETTINGS else error_kind(outcome)
         size = len(outcome.result) if isinstance(outcome, Completed) else 0
-        self._task_over(scope, kind, describe(outcome)[0], size)
+        cause = death_cause(outcome.exit_code) if isinstance(outcome, WorkerDied) else ""
+        self._task_over(scope, kind, describe(outcome)[0], size, cause)
 
     def _on_executor_event(self, scope: TaskScope, event: ExecutorEvent) -> None:
         if isinstance(event, Printed):
             self._send_print(scope, event.params)
             self._shared.observe(events.TaskPrinted(self.broker, scope.task_id, event.text))
             return
-        scope.continue_on_fail = event.continue_on_fail
+        scope.started(event, trio.current_time())
         self._shared.observe(
             events.TaskStarted(
                 self.broker,
@@ -295,13 +310,26 @@ class Session:
             self._link.send(reply(scope.task_id, outcome, continue_on_fail=scope.continue_on_fail))
         return outcome
 
-    def _task_over(self, scope: TaskScope, kind: str, message: str, result_size: int) -> None:
+    def _task_over(
+        self, scope: TaskScope, kind: str, message: str, result_size: int = 0, cause: str = ""
+    ) -> None:
         del self._tasks[scope.task_id]
         self._shared.ledger.finish(self.name, scope.task_id)
         if scope.trouble:
             self._shared.observe(events.ExecutorTrouble(scope.trouble))
-        seconds = trio.current_time() - scope.accepted_at
+        began, settings_at, started_at = scope.accepted_at, scope.settings_at, scope.started_at
         self._shared.observe(
-            events.TaskEnded(self.broker, scope.task_id, kind, message, seconds, result_size)
+            events.TaskEnded(
+                self.broker,
+                scope.task_id,
+                kind,
+                message,
+                trio.current_time() - began,
+                result_size,
+                scope.task_type,
+                None if settings_at is None else settings_at - began,
+                None if started_at is None else started_at - began,
+                cause,
+            )
         )
         self._shared.task_over(kind)

@@ -16,7 +16,7 @@ from ..scheduling.ledger import Ledger
 from ..scheduling.observer import Event, Observer
 from .config import RunnerConfig
 from .dialer import Dialer
-from .statistics import ConnectionStatistics
+from .statistics import ConnectionStatistics, HeldTask
 from .wakeup import Wakeup
 
 __all__ = ["OpenSession", "Shared"]
@@ -47,6 +47,10 @@ class OpenSession(Protocol):
 
     def statistics(self) -> ConnectionStatistics:
         """Return a snapshot."""
+        ...
+
+    def tasks(self) -> tuple[HeldTask, ...]:
+        """Return a snapshot of the tasks that hold a slot, the oldest first."""
         ...
 
 

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from ..executor.contract import Executor, Job, OnEvent
+from ..executor.contract import Executor, Job, OnEvent, Started
 from ..protocol.raw_json import RawJson
 from ..scheduling.outcome import Cancelled, Failed, Outcome, TimedOut
+from .statistics import HeldTask
 
 __all__ = ["NO_SETTINGS", "TaskScope"]
 
@@ -23,6 +24,8 @@ NO_SETTINGS = Failed(
 
 # Seconds after which overdue settings are asked for again while a large message is arriving.
 _LOOK_AGAIN = 1.0
+# Characters of the name of a workflow or node in a snapshot.
+_LONGEST_NAME = 200
 
 
 @attrs.define(eq=False)
@@ -37,7 +40,9 @@ class TaskScope:
         task_id: the broker's id of the task.
         task_type: the type of the offer that was accepted.
         accepted_at: when the slot was taken, `trio.current_time()`.
-        continue_on_fail: the task's own setting, known once its worker has read the settings.
+        settings_at: when its settings came, or None.
+        started_at: when a worker had read them, or None.
+        owner: what the worker found there: whose task it is.
         trouble: what the executor raised, which it should not: one line; empty if it did not.
     """
 
@@ -45,7 +50,9 @@ class TaskScope:
     task_type: str
     accepted_at: float
     _settings_deadline: float
-    continue_on_fail: bool = False
+    settings_at: float | None = None
+    started_at: float | None = None
+    owner: Started = attrs.field(factory=Started)
     trouble: str = ""
     _deadline: float = math.inf
     _overdue: Outcome = NO_SETTINGS
@@ -54,6 +61,45 @@ class TaskScope:
     _settings: RawJson | None = None
     _settings_arrived: trio.Event = attrs.field(factory=trio.Event)
     _scope: trio.CancelScope = attrs.field(init=False, factory=trio.CancelScope)
+
+    @property
+    def continue_on_fail(self) -> bool:
+        """The task's own setting, known once its worker has read the settings."""
+        return self.owner.continue_on_fail
+
+    @property
+    def phase(self) -> str:
+        """Where the task is, by the names of `HeldTask.phase`."""
+        if self._scope.cancel_called:
+            return "ending"
+        if self.started_at is not None:
+            return "running"
+        return "awaiting-settings" if self.settings_at is None else "starting"
+
+    def snapshot(self, broker: str, now: float) -> HeldTask:
+        """Return a snapshot.
+
+        Args:
+            broker: base URI of the task's broker.
+            now: `trio.current_time()`.
+        """
+        owner = self.owner
+        return HeldTask(
+            task_id=self.task_id,
+            broker=broker,
+            task_type=self.task_type,
+            phase=self.phase,
+            age=now - self.accepted_at,
+            running_for=None if self.started_at is None else now - self.started_at,
+            workflow_id=_known(owner.workflow_id),
+            workflow_name=_known(owner.workflow_name),
+            node_id=_known(owner.node_id),
+            node_name=_known(owner.node_name),
+        )
+
+    def started(self, owner: Started, now: float) -> None:
+        """Take note that a worker has read the settings, and of what it found there."""
+        self.owner, self.started_at = owner, now
 
     def begin(self, settings: RawJson, *, now: float, timeout: float) -> None:
         """Take the settings: the task runs from here on.
@@ -66,6 +112,7 @@ class TaskScope:
         if self._scope.cancel_called:
             return  # too late: the end is decided already
         self._settings = settings
+        self.settings_at = now
         self._deadline, self._overdue = now + timeout, TimedOut(timeout)
         self._arm()
         self._settings_arrived.set()
@@ -143,6 +190,10 @@ class TaskScope:
 
     def _arm(self) -> None:
         self._scope.deadline = min(self._deadline, self._grace_end)
+
+
+def _known(name: str) -> str:
+    return "" if name == "Unknown" else name[:_LONGEST_NAME]
 
 
 def _innermost(error: Exception) -> Exception:

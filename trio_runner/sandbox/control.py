@@ -136,11 +136,13 @@ class Ended:
         worker: which one.
         status: what ``waitpid`` told: ≥ 0 an exit status, < 0 the negated signal number.
         stuck: processes that SIGKILL has not ended yet; 0 unless the kernel holds them back.
+        peak: most memory that its process had resident at once, bytes; 0 if the system does not tell.
     """
 
     worker: int
     status: int
     stuck: int = 0
+    peak: int = dataclasses.field(default=0, compare=False)  # a measurement, no part of what happened
 
 
 Message = Configure | Fork | End | Approve | Loading | Unfit | Hello | Forked | ForkFailed | Ended

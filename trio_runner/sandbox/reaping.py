@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Container, Iterator
+from typing import NamedTuple
 
 from . import linux
 
-__all__ = ["end_children", "kill", "kill_group", "reap_dead"]
+__all__ = ["Reaped", "end_children", "kill", "kill_group", "reap_dead"]
+
+# What the system counts peak memory in, bytes.
+_MEMORY_UNIT = 1 if sys.platform == "darwin" else 1024
 
 # Seconds for the children of a task to die: far more than a kill takes. What is left, the zygote ends.
 _CHILDREN_LIMIT = 1.0
 
 
-def reap_dead(workers: Container[int]) -> Iterator[tuple[int, int]]:
-    """Reap the dead children one by one; yield process id and exit status of each.
+class Reaped(NamedTuple):
+    """A child that has been reaped: process id, exit status, and the most memory it had resident, bytes."""
+
+    pid: int
+    status: int
+    peak: int
+
+
+def reap_dead(workers: Container[int]) -> Iterator[Reaped]:
+    """Reap the dead children one by one.
 
     The group of a dead worker is killed before the worker is reaped, where the system lets one look first.
     """
@@ -32,21 +45,21 @@ def reap_dead(workers: Container[int]) -> Iterator[tuple[int, int]]:
             return
         if found.si_pid in workers:
             kill_group(found.si_pid)
-        pid, status = os.waitpid(found.si_pid, 0)
-        yield pid, os.waitstatus_to_exitcode(status)
+        pid, status, usage = os.wait4(found.si_pid, 0)
+        yield Reaped(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _MEMORY_UNIT)
 
 
-def _dead_and_reaped(workers: Container[int]) -> Iterator[tuple[int, int]]:
+def _dead_and_reaped(workers: Container[int]) -> Iterator[Reaped]:
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return
         if pid == 0:
             return
         if pid in workers:
             kill(os.killpg, pid)
-        yield pid, os.waitstatus_to_exitcode(status)
+        yield Reaped(pid, os.waitstatus_to_exitcode(status), usage.ru_maxrss * _MEMORY_UNIT)
 
 
 def end_children() -> None:

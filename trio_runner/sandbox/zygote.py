@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from . import control, linux
 from .policy import Policy
 from .preload import Spoilt, load
-from .reaping import kill, kill_group, reap_dead
+from .reaping import Reaped, kill, kill_group, reap_dead
 from .scratch import ScratchDirectories, remove_tree
 from .task import enter, rehearse
 from .walls import raise_shared_walls
@@ -84,7 +84,7 @@ class Zygote:
         self._approved: dict[str, None] = {}
         self._workers: dict[int, int] = {}  # number -> process id, until reported as ended
         self._numbers: dict[int, int] = {}  # process id -> number, until reaped or given up
-        self._status: dict[int, int] = {}  # number -> exit status, from reaped to reported
+        self._dead: dict[int, Reaped] = {}  # number -> how it ended, from reaped to reported
         self._ending: dict[int, float] = {}  # number -> when to report it even if something is stuck
         self._stuck: set[int] = set()  # process ids that nobody waits for any more
         self._janitor: int | None = None
@@ -226,7 +226,7 @@ class Zygote:
             os.close(pidfd)
 
     def _end(self, number: int) -> None:
-        if number in self._workers and number not in self._status:
+        if number in self._workers and number not in self._dead:
             self._begin_ending(number)
             kill_group(self._workers[number])
 
@@ -236,14 +236,14 @@ class Zygote:
     def _reap(self) -> bool:
         """Reap whatever has died, and tell whether anything had."""
         reaped = False
-        for pid, status in reap_dead(self._numbers):
+        for dead in reap_dead(self._numbers):
             reaped = True
-            self._stuck.discard(pid)
-            number = self._numbers.pop(pid, None)
+            self._stuck.discard(dead.pid)
+            number = self._numbers.pop(dead.pid, None)
             if number is not None:
-                self._status[number] = status
+                self._dead[number] = dead
                 self._begin_ending(number)
-            elif pid == self._janitor:
+            elif dead.pid == self._janitor:
                 self._janitor = None
                 self._send_janitor()
         return reaped
@@ -259,7 +259,7 @@ class Zygote:
         """Tell the runner of every ending worker of which nothing is left, or that took too long to die."""
         now = time.monotonic()
         for number, due in list(self._ending.items()):
-            dead = number in self._status
+            dead = number in self._dead
             if dead and not strays:
                 self._forget(number, stuck=0)
             elif now >= due:
@@ -270,9 +270,10 @@ class Zygote:
                 self._forget(number, stuck=len(strays) + (not dead))
 
     def _forget(self, number: int, *, stuck: int) -> None:
+        dead = self._dead.pop(number, None) or Reaped(self._workers[number], -signal.SIGKILL, 0)
         del self._ending[number], self._workers[number]
         self._clear_scratch(number)
-        self._send(control.Ended(number, self._status.pop(number, -signal.SIGKILL), stuck))
+        self._send(control.Ended(number, dead.status, stuck, dead.peak))
 
     # --- scratch directories ---
 

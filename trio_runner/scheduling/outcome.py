@@ -22,6 +22,7 @@ __all__ = [
     "Outcome",
     "TimedOut",
     "WorkerDied",
+    "death_cause",
     "describe",
     "error_kind",
     "reply",
@@ -142,6 +143,16 @@ def describe(outcome: Outcome) -> tuple[str, str]:
             return "Task was cancelled", "The task was stopped before it finished, on request or at shutdown."
         case WorkerDied(exit_code, description):
             return _death(exit_code), description or "The process that ran the code ended without a result."
+
+
+def death_cause(exit_code: int) -> str:
+    """Return the short name of what ended a process: ``exit``, or a signal such as ``SIGKILL``."""
+    if exit_code >= 0:
+        return "exit"
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:
+        return "signal"
 
 
 def _death(exit_code: int) -> str:

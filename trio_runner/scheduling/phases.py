@@ -28,11 +28,11 @@ __all__ = ["TRANSITIONS", "SessionPhase", "TaskEvent", "TaskPhase", "advance", "
 class SessionPhase(enum.Enum):
     """Where a session is."""
 
-    CONNECTED = enum.auto()
+    CONNECTED = "connected"
     """The broker has not registered the runner yet: no offers."""
-    REGISTERED = enum.auto()
+    REGISTERED = "registered"
     """Offers flow."""
-    DRAINING = enum.auto()
+    DRAINING = "draining"
     """No offers any more, and accepts are rejected; held tasks go on to their end."""
 
 

@@ -56,6 +56,8 @@ class Conduit(trio.abc.Stream):
         self._queue: deque[bytes] = deque()
         self._broken = False
         self._drained = False  # the last read took all there was
+        self._watched_for = b""
+        self._on_seen: Callable[[], None] = _nothing
 
     # --- for the link -------------------------------------------------------------------------------
 
@@ -78,6 +80,15 @@ class Conduit(trio.abc.Stream):
     def take(self) -> bytes | None:
         """Return what to write next, None if there is nothing."""
         return self._queue.popleft() if self._queue else None
+
+    def watch_for(self, data: bytes, on_seen: Callable[[], None]) -> None:
+        """Call a function once when these bytes come in one piece; only the latest such wish counts.
+
+        Args:
+            data: a short frame. One that comes cut in two is missed: this is for measuring, not for rules.
+            on_seen: what to call.
+        """
+        self._watched_for, self._on_seen = data, on_seen
 
     def broken(self) -> None:
         """Nothing can be written any more: drop what waits, and whatever else comes."""
@@ -125,6 +136,9 @@ class Conduit(trio.abc.Stream):
         self._drained = max_bytes is not None and len(received) < max_bytes
         self.last_heard = trio.current_time()
         self.unfinished += len(received)
+        if self._watched_for and self._watched_for in received:
+            self._watched_for = b""
+            self._on_seen()
         if not received:
             self._finish()
         elif len(self.head) < _HEAD:

@@ -75,7 +75,15 @@ class LinkSettings:
 
 @attrs.frozen
 class LinkStatistics:
-    """A snapshot of a link: whole messages and their payload bytes in each direction, and the queue."""
+    """A snapshot of a link: whole messages and their payload bytes in each direction, and the queue.
+
+    Attributes:
+        messages_sent, messages_received, bytes_sent, bytes_received: totals since it was opened.
+        queued_messages, queued_bytes: what is not written yet.
+        stuck_for: seconds for which something has been waiting to be written while nothing could be.
+        silent_for: seconds since anything at all came from the peer.
+        round_trip: seconds that the peer took to answer the last ping; None: not known.
+    """
 
     messages_sent: int
     messages_received: int
@@ -83,6 +91,9 @@ class LinkStatistics:
     bytes_received: int
     queued_messages: int
     queued_bytes: int
+    stuck_for: float = 0.0
+    silent_for: float = 0.0
+    round_trip: float | None = None
 
 
 class Link(Protocol[MessageT_co]):

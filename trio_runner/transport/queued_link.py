@@ -53,6 +53,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
         self._flushers = trio.lowlevel.ParkingLot()
         self._messages_sent = self._messages_received = 0
         self._bytes_sent = self._bytes_received = 0
+        self._last_progress = self._last_arrival = trio.current_time()
 
     @property
     def peer(self) -> str:
@@ -91,6 +92,8 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
                 f" the limit is {max_queued}; connection closed"
             )
             return
+        if not self._outbox.messages:
+            self._last_progress = trio.current_time()  # nothing has waited until now
         self._outbox.put(message, payload)
         self._wake(more=more or len(payload) > _AT_ONCE)
 
@@ -171,6 +174,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
 
     def statistics(self) -> LinkStatistics:
         """Return a snapshot."""
+        now = trio.current_time()
         return LinkStatistics(
             messages_sent=self._messages_sent,
             messages_received=self._messages_received,
@@ -178,6 +182,9 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
             bytes_received=self._bytes_received,
             queued_messages=self._outbox.messages,
             queued_bytes=self._outbox.size,
+            stuck_for=now - self._progressed() if self._outbox.messages else 0.0,
+            silent_for=now - self._heard(),
+            round_trip=self._last_round_trip(),
         )
 
     # --- for implementations ------------------------------------------------------------------------
@@ -190,8 +197,21 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
     def _break(self, reason: str) -> None:
         """End the connection at once; `receive` is to raise `LinkLost` with `reason`."""
 
+    def _progressed(self) -> float:
+        """Return when something was last written, or began to wait for it, on trio's clock."""
+        return self._last_progress
+
+    def _heard(self) -> float:
+        """Return when something last came from the peer, on trio's clock."""
+        return self._last_arrival
+
+    def _last_round_trip(self) -> float | None:
+        """Return how long the peer took to answer the last ping, seconds; None: not known."""
+        return None
+
     def _arrived(self, payload: bytes) -> None:
         """Decode one whole text and hand it to the owner."""
+        self._last_arrival = trio.current_time()
         self._messages_received += 1
         self._bytes_received += len(payload)
         try:
@@ -213,6 +233,7 @@ class QueuedLink(abc.ABC, Generic[MessageT]):
     def _written(self) -> None:
         """Take note that the message taken first from the outbox is written whole."""
         outgoing = self._outbox.written()
+        self._last_progress = trio.current_time()
         self._messages_sent += 1
         self._bytes_sent += len(outgoing.payload)
         self._flushers.unpark_all()

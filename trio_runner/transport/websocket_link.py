@@ -28,6 +28,7 @@ import trio_websocket
 from ..protocol.codec import Codec
 from . import frames
 from .conduit import Conduit
+from .heartbeat import Heartbeat
 from .link import LinkSettings, Malformed
 from .queued_link import QueuedLink
 from .writer import Writer
@@ -43,8 +44,6 @@ _FAST_CLOSE = 0.5
 """Seconds for the farewell when the owner was cancelled or has failed: nobody wants to wait then."""
 _LARGE = 1024 * 1024
 """Bytes from which a message is taken in with a pause."""
-_LATE = 1.0
-"""Seconds a timer may be late before its verdict is not trusted: the loop, not the peer, was asleep."""
 _ON_ITS_WAY = 64 * 1024
 """Bytes of an unfinished message from which on it is on its way: more than pings leave in a long silence."""
 _PAUSE = 5.0
@@ -99,6 +98,7 @@ class WebSocketLink(QueuedLink[MessageT]):
         )
         self._open = False
         self._peer_closed = False
+        self._heartbeat = Heartbeat(self._conduit, client=client)
         self._handshake_over = trio.Event()
         self._failure: BaseException | None = None
 
@@ -271,21 +271,23 @@ class WebSocketLink(QueuedLink[MessageT]):
     def _wake(self, *, more: bool = False) -> None:
         self._writer.wake(more=more)
 
+    def _progressed(self) -> float:
+        return max(self._last_progress, self._writer.progressed)
+
+    def _heard(self) -> float:
+        return self._conduit.last_heard
+
+    def _last_round_trip(self) -> float | None:
+        return self._heartbeat.round_trip
+
     def _message_written(self) -> None:
         if self._ended is None:
             self._written()
 
     async def _beat(self, period: float) -> None:
         """Ping, and end the connection if not one byte came until the next ping is due."""
-        await trio.sleep(period)
-        while True:
-            asked = trio.current_time()
-            self._conduit.put(frames.frame(frames.PING, b"", masked=self._client))
-            await trio.sleep_until(asked + period)
-            late = trio.current_time() - (asked + period)
-            if self._conduit.last_heard < asked and late < _LATE:
-                self._break(f"connection to {self._peer} lost: no answer to a ping for {period:g} s")
-                return
+        await self._heartbeat.run(period)
+        self._break(f"connection to {self._peer} lost: no answer to a ping for {period:g} s")
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ there is one writer at any time, and what it has begun it finishes.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 
@@ -35,6 +36,9 @@ class Writer:
         outbox: holds the messages.
         masked: frames are masked, as a client's must be.
         on_written: called when the message taken first from the outbox is written whole.
+
+    Attributes:
+        progressed: when the stream last took something, on trio's clock.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Writer:
         self._running = False
         self._writing = False
         self._taking = False
+        self.progressed = -math.inf
         self._asleep = trio.lowlevel.ParkingLot()
         self._waiting_for_rest = trio.lowlevel.ParkingLot()
 
@@ -133,6 +138,7 @@ class Writer:
             return False  # it is full, or broken, which the task finds out
         if written < len(self._held):
             self._held = memoryview(self._held)[written:]
+            self.progressed = trio.current_time()
             return False
         self._account()
         return not self._hold()
@@ -175,6 +181,7 @@ class Writer:
 
     def _account(self) -> None:
         self._held = b""
+        self.progressed = trio.current_time()
         completes, self._completes = self._completes, 0
         for _ in range(completes):
             self._on_written()

@@ -284,7 +284,8 @@ def test_a_request_expires_after_its_time(types: list[str], reason: str) -> None
     assert expiries(desk, requester) == []
     desk.wait(0.001)
     assert expiries(desk, requester) == [(request_id, reason)]
-    assert desk.events(RequestGivenUp) == [RequestGivenUp(request_id, PYTHON, reason)]
+    serving = int(PYTHON in types)
+    assert desk.events(RequestGivenUp) == [RequestGivenUp(request_id, PYTHON, reason, 60, runners=serving)]
     assert desk.idle()
 
 
@@ -416,7 +417,7 @@ def test_a_waiting_request_is_cancelled_by_its_own_id() -> None:
     desk.offer(runner)
     assert matched(desk) == [wanted]
     assert expiries(desk, requester) == []
-    assert RequestGivenUp(unwanted, PYTHON, "cancelled") in desk.events(RequestGivenUp)
+    assert RequestGivenUp(unwanted, PYTHON, "cancelled", runners=1) in desk.events(RequestGivenUp)
 
 
 def test_the_requests_of_a_requester_that_left_are_dropped() -> None:

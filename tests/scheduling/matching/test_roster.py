@@ -25,8 +25,8 @@ def test_a_type_is_served_as_long_as_one_runner_does() -> None:
     fleet.join(make(1, "a", "b"))
     fleet.join(make(2, "a"))
     fleet.leave(1)
-    assert fleet.serves("a") and not fleet.serves("b")
+    assert (fleet.serving("a"), fleet.serving("b")) == (1, 0)
     fleet.leave(2)
     fleet.leave(2)
-    assert not fleet.serves("a")
+    assert fleet.serving("a") == 0
     assert fleet._serving == {}

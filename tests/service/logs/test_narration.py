@@ -53,6 +53,7 @@ def ended(outcome: str, message: str = "") -> events.TaskEnded:
 def sample(cls: type[Any]) -> Any:
     """Make an event of any class, with something in each field."""
     values: dict[str, Any] = {"str": "text", "float": 1.0, "int": 1, "float | None": 1.0, "bool": False}
+    values |= {"int | None": 1}
     values |= {"tuple[str, ...]": ("python",)}
     return cls(*[values[str(field.type)] for field in attrs.fields(cls)])
 
@@ -246,3 +247,40 @@ def test_a_request_that_nobody_wants_any_more_is_no_warning(
 ) -> None:
     observer.observe(events.RequestGivenUp("q1", "python", reason))
     assert lines[0]["log_level"] == "debug"
+
+
+def test_a_request_that_nobody_can_take_is_told_at_once(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.RequestEnqueued("q1", "ruby", 1, runners=0, running=0))
+    observer.observe(events.RequestEnqueued("q2", "python", 1, runners=1, running=5))
+    assert [line["log_level"] for line in lines] == ["warning", "debug"]
+    assert "no connected runner serves its type" in lines[0]["event"]
+    assert lines[0]["type"] == "ruby"
+    assert lines[0]["remedy"]
+
+
+def test_a_long_wait_is_worth_a_line(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.RequestAccepted("q1", "t1", "python", "r", 0.5))
+    observer.observe(events.RequestAccepted("q2", "t2", "python", "r", 12.0))
+    assert [line["log_level"] for line in lines] == ["debug", "info"]
+    assert (lines[1]["waited"], lines[1]["runner"]) == (12.0, "r")
+
+
+@pytest.mark.parametrize("how", ["expired", "full", "draining", "rejected", "missed", "runner-lost"])
+def test_a_runner_that_does_not_take_a_task_says_why(
+    how: str, observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(events.MatchDeclined("q1", "t1", "python", "r", how, "its own words", 3.0))
+    assert lines[0]["event"] == f"A runner did not take a task: {how}"
+    assert lines[0]["log_level"] == "info"
+    assert lines[0]["remedy"]
+    assert ("reason" in lines[0]) == (how == "rejected")
+
+
+def test_a_request_given_up_says_what_it_went_through(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.RequestGivenUp("q1", "python", "timeout", 60.0, 2, 10))
+    observer.observe(events.RequestGivenUp("q2", "ruby", "timeout", 60.0, 2, 0, 29, "expired"))
+    assert (lines[0]["waited"], lines[0]["runners"], lines[0]["running"]) == (60.0, 2, 10)
+    assert "declines" not in lines[0]
+    assert "busy" in lines[0]["remedy"]
+    assert (lines[1]["declines"], lines[1]["last_decline"]) == (29, "expired")
+    assert "the runner's offer had run out" in lines[1]["remedy"]

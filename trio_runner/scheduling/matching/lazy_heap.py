@@ -52,6 +52,11 @@ class LazyHeap(Generic[ItemT]):
         self._drop_dead()
         return self._heap[0][0] if self._heap else math.inf
 
+    def peek(self) -> ItemT | None:
+        """Return the first item, which stays in; None if there is none."""
+        self._drop_dead()
+        return self._heap[0][2] if self._heap else None
+
     def pop(self) -> ItemT | None:
         """Take out the first item; None if there is none."""
         self._drop_dead()

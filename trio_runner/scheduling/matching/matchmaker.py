@@ -22,7 +22,7 @@ Its parts: `requests` (requests, offers, matching), `tasks` (from match to end, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ...protocol import messages as m
 from ...protocol.ids import new_id as _new_id
@@ -33,7 +33,7 @@ from .offers import OpenOffer
 from .queue import Request
 from .requests import MAX_NAME, RequestDesk
 from .roster import ConnectedRequester, ConnectedRunner, Fleet, Roster
-from .statistics import BrokerStatistics, BrokerTotals
+from .statistics import BrokerStatistics, BrokerTotals, LineStatistics, RunnerStanding
 from .tasks import TaskDesk
 
 __all__ = ["POLICY_VIOLATION", "Matchmaker"]
@@ -57,6 +57,7 @@ class Matchmaker:
         new_id: makes task ids.
         receiving: whether a large message is just arriving over a connection. An answer that is overdue
             is waited for while that is so: it may be that message, or come behind it.
+        now: the time of its making.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Matchmaker:
         *,
         new_id: Callable[[], str] = _new_id,
         receiving: Callable[[int], bool] = lambda _: False,
+        now: float = 0.0,
     ) -> None:
         self._limits = limits
         self._outbox = Outbox()
-        self._totals = BrokerTotals()
+        self._totals = BrokerTotals(now)
         self._fleet = Fleet()
         self._requesters: Roster[ConnectedRequester] = Roster()
         self._requests = RequestDesk(limits, self._outbox, self._totals, self._fleet, self._open_attempt)
@@ -96,7 +98,9 @@ class Matchmaker:
             self._drop_runner(older, "replaced by a newer connection with the same id", now)
         named = dict.fromkeys(entry for entry in task_types if len(entry) <= MAX_NAME)
         types = tuple(named)[:_MOST_TYPES]
-        runner = ConnectedRunner(connection, runner_id, name[:MAX_NAME], frozenset(types))
+        runner = ConnectedRunner(
+            connection, runner_id, name[:MAX_NAME], frozenset(types), joined=now, heard=now
+        )
         self._fleet.join(runner)
         self._outbox.send(connection, m.RunnerRegistered())
         if self._requests.draining:
@@ -110,6 +114,7 @@ class Matchmaker:
         self._advance(now)
         runner = self._fleet.on(connection)
         if runner is not None:
+            runner.heard = now
             self._hear_runner(runner, message, now)
         return self._finish(now)
 
@@ -269,6 +274,30 @@ class Matchmaker:
             given_up=dict(totals.given_up),
             offers=totals.offers,
             offers_expired=totals.offers_expired,
+            uptime=totals.now - totals.began,
+            queue=self._queue(),
+            fleet=tuple(self._standing(runner) for runner in self._fleet),
+            running=dict(totals.running),
+        )
+
+    def _queue(self) -> Mapping[str, LineStatistics]:
+        sizes, oldest = self._requests.queue.sizes(), self._requests.queue.oldest()
+        return {line: LineStatistics(sizes[line], self._totals.now - since) for line, since in oldest.items()}
+
+    def _standing(self, runner: ConnectedRunner) -> RunnerStanding:
+        held, pending = self._tasks.held_by(runner)
+        return RunnerStanding(
+            runner_id=runner.peer_id,
+            name=runner.name,
+            task_types=tuple(sorted(runner.task_types)),
+            age=self._totals.now - runner.joined,
+            silent_for=self._totals.now - runner.heard,
+            open_offers=self._requests.offers.count(runner.connection),
+            held=held,
+            pending=pending,
+            ended=runner.ended,
+            declined=dict(runner.declined),
+            strikes=runner.strikes,
         )
 
     def _open_attempt(self, request: Request, offer: OpenOffer, now: float) -> str:
@@ -278,6 +307,7 @@ class Matchmaker:
 
     def _advance(self, now: float) -> None:
         """Do what is due before anything else happens."""
+        self._totals.now = now
         self._totals.offers_expired += self._requests.offers.expire(now)
         self._tasks.expire_due(now)
         self._requests.expire_due(now)

@@ -23,6 +23,8 @@ class Request:
         arrived: when it came, seconds.
         deadline: when it is given up, seconds.
         attempt: id of the task that it is matched as just now; None while it waits.
+        declines: matches of it that came to nothing.
+        last_decline: how the last of them did; empty without one.
     """
 
     request_id: str
@@ -32,6 +34,8 @@ class Request:
     arrived: float
     deadline: float
     attempt: str | None = None
+    declines: int = 0
+    last_decline: str = ""
 
 
 class RequestQueue:
@@ -90,6 +94,13 @@ class RequestQueue:
     def size(self, task_type: str) -> int:
         """Return how many requests of a type wait."""
         return len(self._lines.get(task_type, ()))
+
+    def oldest(self) -> Mapping[str, float]:
+        """Return when the request came that has been waiting longest, by task type.
+
+        That is the one that stands first: places are given in the order of arrival, and kept.
+        """
+        return {task_type: first.arrived for task_type, line in self._lines.items() if (first := line.peek())}
 
     def sizes(self) -> Mapping[str, int]:
         """Return how many requests wait, by task type."""

@@ -202,10 +202,13 @@ class RequestDesk:
     def _wait(self, request: Request) -> None:
         self.queue.add(request)
         waiting = self.queue.size(request.task_type)
-        self._outbox.observe(RequestEnqueued(request.request_id, request.task_type, waiting))
+        serving, running = self._fleet.serving(request.task_type), self._totals.running[request.task_type]
+        self._outbox.observe(
+            RequestEnqueued(request.request_id, request.task_type, waiting, serving, running)
+        )
 
     def _expire(self, request: Request) -> None:
-        self._give_up(request, "timeout" if self._fleet.serves(request.task_type) else "no-runner")
+        self._give_up(request, "timeout" if self._fleet.serving(request.task_type) else "no-runner")
 
     def _give_up(self, request: Request, reason: str) -> None:
         self._forget(request, reason)
@@ -215,4 +218,15 @@ class RequestDesk:
         self._live.remove(request.requester, request.request_id)
         self.queue.remove(request)
         self._totals.given_up[reason] += 1
-        self._outbox.observe(RequestGivenUp(request.request_id, request.task_type, reason))
+        self._outbox.observe(
+            RequestGivenUp(
+                request.request_id,
+                request.task_type,
+                reason,
+                self._totals.now - request.arrived,
+                self._fleet.serving(request.task_type),
+                self._totals.running[request.task_type],
+                request.declines,
+                request.last_decline,
+            )
+        )

@@ -29,6 +29,10 @@ class ConnectedRunner:
         name: for people.
         task_types: what it may offer.
         strikes: accepts it has left unanswered since it was last heard from.
+        joined: when it was registered, seconds.
+        heard: when its last message came, seconds.
+        ended: tasks of it that have ended.
+        declined: matches with it that came to nothing, by how.
     """
 
     connection: int
@@ -36,6 +40,10 @@ class ConnectedRunner:
     name: str
     task_types: frozenset[str]
     strikes: int = 0
+    joined: float = 0.0
+    heard: float = 0.0
+    ended: int = 0
+    declined: Counter[str] = attrs.field(factory=Counter)
 
 
 PeerT = TypeVar("PeerT", ConnectedRequester, ConnectedRunner)
@@ -96,6 +104,6 @@ class Fleet(Roster[ConnectedRunner]):
                 del self._serving[task_type]
         return runner
 
-    def serves(self, task_type: str) -> bool:
-        """Tell whether any runner serves a task type."""
-        return task_type in self._serving
+    def serving(self, task_type: str) -> int:
+        """Return how many runners serve a task type."""
+        return self._serving.get(task_type, 0)

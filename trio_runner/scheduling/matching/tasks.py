@@ -17,9 +17,10 @@ import attrs
 from ...protocol import messages as m
 from ...protocol.codec import wire_type
 from ...protocol.raw_json import RawJson
-from ..observer import BrokerTaskEnded, RequestMatched
+from ..observer import BrokerTaskEnded, RequestAccepted, RequestMatched
 from . import failures
 from .decisions import Outbox
+from .declines import DeclineDesk, how_declined
 from .grouped import Grouped
 from .lazy_heap import LazyHeap
 from .limits import MatchingLimits
@@ -33,6 +34,7 @@ from .statistics import BrokerTotals
 
 __all__ = ["BrokerTask", "TaskDesk"]
 
+_UNANSWERED = (BrokerPhase.ACCEPT_PENDING, BrokerPhase.ABANDONED)
 # Seconds. A short deadline that is noticed this late was missed by the broker, whose loop stood still: the
 # answer may have come long ago and be unread. It gets this much once more, before anybody is blamed.
 _STALL = 0.5
@@ -97,6 +99,7 @@ class TaskDesk:
         self._outbox = outbox
         self._totals = totals
         self._requests = requests
+        self._declines = DeclineDesk(outbox, totals)
         self._missed = missed
         self._new_id = new_id
         self._receiving = receiving
@@ -138,10 +141,15 @@ class TaskDesk:
         else:
             task.phase = advance(task.phase, Step.ACCEPTED)
             task.accepted = now
+            self._totals.running[task.request.task_type] += 1
             self._requests.accepted(task.request)
             self._of_requester.put(task.request.requester, task_id, task)
             self._give(task, self._limits.settings_timeout, now)
             self._outbox.send(task.request.requester, m.TaskReady(task.request.request_id, task_id))
+            request, waited = task.request, now - task.request.arrived
+            self._outbox.observe(
+                RequestAccepted(request.request_id, task_id, request.task_type, runner.peer_id, waited)
+            )
 
     def declined(self, runner: ConnectedRunner, message: m.TaskRejected | m.TaskDeferred, now: float) -> None:
         """A runner does not take a task: its request is matched again."""
@@ -150,7 +158,8 @@ class TaskDesk:
             self._ignore(runner, type(message))
             return
         deferred = isinstance(message, m.TaskDeferred)
-        self._totals.declined["deferred" if deferred else "rejected"] += 1
+        reason = message.reason if isinstance(message, m.TaskRejected) else ""
+        self._declines.note(task.request, task.task_id, runner, how_declined(message), now, reason)
         wanted = task.phase is BrokerPhase.ACCEPT_PENDING
         self._end(task, Step.DECLINED)
         if wanted and deferred:
@@ -227,7 +236,7 @@ class TaskDesk:
         for task in self._of_runner.members(runner.connection):
             phase = task.phase
             if phase is BrokerPhase.ACCEPT_PENDING:
-                self._totals.declined["runner-lost"] += 1
+                self._declines.note(task.request, task.task_id, runner, "runner-lost", now)
                 self._end(task, Step.RUNNER_LOST)
                 self._requests.put_back(task.request)
             elif phase is BrokerPhase.ABANDONED:
@@ -272,7 +281,7 @@ class TaskDesk:
 
     def _miss(self, task: BrokerTask, now: float) -> None:
         wanted = task.phase is BrokerPhase.ACCEPT_PENDING
-        self._totals.declined["missed"] += 1
+        self._declines.note(task.request, task.task_id, task.runner, "missed", now)
         self._end(task, Step.DEADLINE)
         if wanted:
             self._requests.put_back(task.request)
@@ -283,6 +292,12 @@ class TaskDesk:
     def accepted_count(self) -> int:
         """Return how many tasks are accepted and have not ended."""
         return len(self._of_requester)
+
+    def held_by(self, runner: ConnectedRunner) -> tuple[int, int]:
+        """Return how many tasks a runner has accepted, and how many accepts it has yet to answer."""
+        tasks = self._of_runner.members(runner.connection)
+        pending = sum(task.phase in _UNANSWERED for task in tasks)
+        return len(tasks) - pending, pending
 
     def phases(self) -> Mapping[str, int]:
         """Return how many tasks are in each phase that any is in."""
@@ -307,6 +322,11 @@ class TaskDesk:
         """End a task that was accepted."""
         self._end(task, step)
         self._totals.ended[outcome] += 1
+        task.runner.ended += 1
+        running, task_type = self._totals.running, task.request.task_type
+        running[task_type] -= 1
+        if not running[task_type]:
+            del running[task_type]
         self._outbox.observe(
             BrokerTaskEnded(task.task_id, task.request.task_type, outcome, now - task.accepted)
         )

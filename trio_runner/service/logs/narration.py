@@ -16,6 +16,8 @@ __all__ = ["LoggingObserver"]
 
 # What a good day looks like is said at once; a fault that comes in floods is said so many times a minute.
 _BURST = 5
+# Seconds that a request may wait for a runner before that is worth a line.
+_LONG_WAIT = 1.0
 _MACHINE = "tasks may fail until this is mended; look at memory, processes and files of this machine"
 
 NarrateT = TypeVar("NarrateT", bound=Callable[..., None])
@@ -172,6 +174,12 @@ class LoggingObserver:
         about: dict[str, object] = {"remedy": _MACHINE}
         self._limited("error", f"Workers: {event.why}", key=("workers", event.why), about=about)
 
+    @_about(events.WorkerGone)
+    def _worker_gone(self, event: events.WorkerGone) -> None:
+        about = {"start_seconds": event.start_seconds, "peak_bytes": event.peak_memory}
+        known = {name: value for name, value in about.items() if value is not None}
+        self._log.debug("Worker ended", **known, had_task=event.had_task)
+
     # --- of a broker ----------------------------------------------------------------------------------
 
     @_about(events.PeerJoined)
@@ -198,19 +206,47 @@ class LoggingObserver:
 
     @_about(events.RequestEnqueued)
     def _request_enqueued(self, event: events.RequestEnqueued) -> None:
-        about = {"request": event.request_id, "type": event.task_type, "waiting": event.waiting}
-        self._log.debug("Request waits for a runner", **about)
+        about: dict[str, object] = {"request": event.request_id, "type": event.task_type}
+        about |= {"waiting": event.waiting, "runners": event.runners, "running": event.running}
+        if event.runners:
+            self._log.debug("Request waits for a free runner", **about)
+            return
+        about["remedy"] = remedies.given_up("no-runner")
+        message = "A request waits: no connected runner serves its type"
+        self._limited("warning", message, key=("unserved", event.task_type), about=about)
 
     @_about(events.RequestMatched)
     def _request_matched(self, event: events.RequestMatched) -> None:
         about = {"task": event.task_id, "request": event.request_id, "runner": event.runner_id}
         self._log.debug("Request matched", **about, type=event.task_type, waited=event.waited)
 
+    @_about(events.RequestAccepted)
+    def _request_accepted(self, event: events.RequestAccepted) -> None:
+        about: dict[str, object] = {"task": event.task_id, "request": event.request_id}
+        about |= {"runner": event.runner_id, "type": event.task_type, "waited": event.waited}
+        if event.waited < _LONG_WAIT:
+            self._log.debug("Request taken", **about)
+        else:
+            about["remedy"] = "if it is frequent, start more runners of this type, or raise their concurrency"
+            self._limited("info", "A request had to wait", key=("waited", event.task_type), about=about)
+
+    @_about(events.MatchDeclined)
+    def _match_declined(self, event: events.MatchDeclined) -> None:
+        about: dict[str, object] = {"task": event.task_id, "request": event.request_id}
+        about |= {"runner": event.runner_id, "type": event.task_type, "waited": event.waited}
+        about |= {"reason": event.reason} if event.reason and event.how == "rejected" else {}
+        about["remedy"] = remedies.declined(event.how)
+        level = "debug" if event.how == "deferred" else "info"
+        key = ("declined", event.runner_id, event.how)
+        self._limited(level, f"A runner did not take a task: {event.how}", key=key, about=about)
+
     @_about(events.RequestGivenUp)
     def _request_given_up(self, event: events.RequestGivenUp) -> None:
         about: dict[str, object] = {"request": event.request_id, "type": event.task_type}
-        about["reason"] = event.reason
-        remedy = remedies.given_up(event.reason)
+        about |= {"reason": event.reason, "waited": event.waited}
+        about |= {"runners": event.runners, "running": event.running}
+        about |= {"declines": event.declines, "last_decline": event.last_decline} if event.declines else {}
+        remedy = remedies.given_up(event.reason, event.last_decline)
         if not remedy:  # whoever asked wants it no more
             self._log.debug("A request was withdrawn", **about)
             return

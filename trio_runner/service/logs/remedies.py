@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OPERATORS_MATTER", "given_up", "lost_runner", "lost_task", "rejected", "task_failed"]
+__all__ = ["OPERATORS_MATTER", "declined", "given_up", "lost_runner", "lost_task", "rejected", "task_failed"]
 
 _TASK_FAILED = {
     "user-code": "the fault is in the task's code; its author has been told",
@@ -30,6 +30,14 @@ _GIVEN_UP = {
     "draining": "this broker is shutting down: ask another one",
     "queue-full": "more requests wait than are allowed: start more runners, or raise --max-waiting",
 }
+_DECLINED = {
+    "expired": "the accept came after the runner's offer had run out: look at its round trip and load",
+    "full": "usual for a runner that serves several brokers; if it is frequent, add slots",
+    "draining": "the runner is shutting down; another one gets the task",
+    "rejected": "see the log of the runner",
+    "missed": "the runner did not answer in time: is it stopped, overloaded or cut off?",
+    "runner-lost": "its connection ended before it answered; another runner gets the task",
+}
 _LOST_TASK = {
     "runner-lost": "ask again; if it repeats, look at the log of the runner",
     "timeout": "split the work, or raise --execution-timeout",
@@ -47,12 +55,24 @@ def rejected(reason: str) -> str:
     return next((remedy for start, remedy in _REJECTED.items() if reason.startswith(start)), "")
 
 
-def given_up(reason: str) -> str:
-    """Return what to do about a request that no runner took, by the names of `RequestGivenUp.reason`.
+def given_up(reason: str, last_decline: str = "") -> str:
+    """Return what to do about a request that no runner took.
 
-    Empty where nobody needs to do anything: whoever asked has changed their mind, or is gone.
+    Args:
+        reason: by the names of `RequestGivenUp.reason`.
+        last_decline: if it was matched in vain, how that ended, by the names of `MatchDeclined.how`.
+
+    Returns:
+        Empty where nobody needs to do anything: whoever asked has changed their mind, or is gone.
     """
+    if reason == "timeout" and last_decline not in ("", "full", "deferred"):
+        return f"it was offered to runners, and the last did not take it: {declined(last_decline)}"
     return _GIVEN_UP.get(reason, "")
+
+
+def declined(how: str) -> str:
+    """Return what to do about a match that came to nothing, by the names of `MatchDeclined.how`."""
+    return _DECLINED.get(how, "")
 
 
 def lost_task(outcome: str) -> str:
