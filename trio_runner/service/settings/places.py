@@ -89,9 +89,17 @@ class Places:
         directory = self.environ.get(CREDENTIALS, "").strip()
         for name in credential_names(entry) if directory else ():
             path = Path(directory, name)
-            if path.exists():
+            if _may_exist(path):
                 origin = f"credential {name}"
                 yield Given(origin, _read(origin, str(path), entry))
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether a file is there, or nobody may look: then reading it tells why."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 def credential_names(entry: Setting) -> tuple[str, ...]:
