@@ -4,7 +4,7 @@ A systemd that boots clears directories for temporary files, sets kernel paramet
 one knows no unit but the few that are written here, sees the machine's files read-only, and everything that
 is to be written (/tmp, /var, /run, /opt, /dev/shm, control groups) is a file system of its own.
 
-The package lies at /opt/package in there and its Python's environment at /opt/environment, and the directories
+The package lies at /opt/package in there and its Python's environment at /opt/environment. The directories
 above an interpreter that lies in somebody's home may be entered by everybody, as on a machine where it was
 installed for a service.
 """
@@ -17,17 +17,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
-__all__ = ["LIMIT", "Systemd", "open_systemd", "why_impossible"]
+__all__ = ["Systemd", "eventually", "open_systemd", "why_impossible"]
 
 _PROGRAM = Path("/lib/systemd/systemd")
 _TOOLS = ("unshare", "nsenter", "mount", "systemctl", "journalctl", "ip")
 _PACKAGE = Path(__file__).parents[2]
+_PYTHON = Path(sys.base_prefix).resolve()
 LIMIT = 60.0
 """Seconds for what takes one or two on a quiet machine."""
 
@@ -63,15 +64,19 @@ for own in /tmp /var /run /dev/shm; do mount -t tmpfs -o mode=1777 tmpfs "$own";
 chmod 755 /var /run
 mkdir -p /var/tmp /var/lib /run/systemd/system /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-for shared in / /dev /sys /opt/package /opt/environment /opt/python /opt/journald; do mount -o remount,bind,ro "$shared"; done
+for shared in / /dev /sys /opt/package /opt/environment /opt/python /opt/journald; do
+    mount -o remount,bind,ro "$shared"
+done
 cd /run/systemd/system
 for unit in systemd-journald.service systemd-journald.socket; do
-    grep -v -e ^Wants= -e ^Requires= -e ^Also= -e ^Sockets= "/opt/journald/$unit" > "$unit"
+    sed -e '/^Wants=/d; /^Requires=/d; /^Also=/d' -e 's/^Sockets=.*/Sockets=systemd-journald.socket/' \
+        "/opt/journald/$unit" > "$unit"
 done
 for target in basic sysinit sockets shutdown multi-user network-online; do
     printf '[Unit]\\nDefaultDependencies=no\\n' > "$target.target"
 done
-printf '[Unit]\\nDefaultDependencies=no\\nWants=systemd-journald.service\\n' > test.target
+printf '[Unit]\\nDefaultDependencies=no\\n' > test.target
+printf 'Wants=systemd-journald.socket systemd-journald.service\\n' >> test.target
 ip link set lo up
 touch /tmp/its-own
 test ! -e "$1" && test "$(ls /tmp)" = its-own  # else it would see what is not its own: end here
@@ -98,6 +103,13 @@ def why_impossible() -> str:
     return "" if trial.returncode == 0 else f"no namespaces or no cgroup2: {trial.stderr.decode().strip()}"
 
 
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that nobody tells of and that can only be asked for."""
+    with trio.fail_after(LIMIT):
+        while not await condition():  # noqa: ASYNC110 - see above
+            await trio.sleep(0.1)
+
+
 class Systemd:
     """A running systemd.
 
@@ -107,6 +119,10 @@ class Systemd:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+
+    async def has_journal(self) -> bool:
+        """Whether the journal takes lines."""
+        return await self.systemctl("is-active", "systemd-journald", check=False) == "active"
 
     async def run(self, *command: str, check: bool = True) -> str:
         """Run a command inside; return what it prints."""
@@ -135,9 +151,11 @@ class Systemd:
 
     async def wait_for_line(self, text: str, *matches: str) -> None:
         """Wait until a line of the journal has a text in it."""
-        with trio.fail_after(LIMIT):
-            while text not in await self.journal(*matches):
-                await trio.sleep(0.1)
+
+        async def is_there() -> bool:
+            return text in await self.journal(*matches)
+
+        await eventually(is_there)
 
     async def write(self, path: str, text: str) -> None:
         """Write a file inside."""
@@ -154,8 +172,7 @@ async def open_systemd(directory: Path) -> AsyncIterator[Systemd]:
         directory: an empty one, below the directory for temporary files.
     """
     group = f"trio-runner-test-{os.getpid()}"
-    python = str(Path(sys.base_prefix).resolve())
-    arguments = [str(directory), group, _INNER, str(_PACKAGE), sys.prefix, python]
+    arguments = [str(directory), group, _INNER, str(_PACKAGE), sys.prefix, str(_PYTHON)]
     log = directory / "output"
     with log.open("wb") as output:
         process = await trio.lowlevel.open_process(
@@ -166,15 +183,16 @@ async def open_systemd(directory: Path) -> AsyncIterator[Systemd]:
             env={"PATH": os.environ["PATH"]},
         )
     first = 0
+
+    async def has_become_systemd() -> bool:
+        assert process.poll() is None, log.read_text()
+        return bool(_first_process(process.pid))
+
     try:
-        with trio.fail_after(LIMIT):
-            while not first:
-                await trio.sleep(0.05)
-                assert process.poll() is None, log.read_text()
-                first = _first_process(process.pid)
-            systemd = Systemd(first)
-            while await systemd.systemctl("is-active", "systemd-journald", check=False) != "active":
-                await trio.sleep(0.1)
+        await eventually(has_become_systemd)
+        first = _first_process(process.pid)
+        systemd = Systemd(first)
+        await eventually(systemd.has_journal)
         yield systemd
     finally:
         with trio.CancelScope(shield=True):

@@ -87,5 +87,5 @@ def _tell_of_standstill(seconds: float) -> None:
 
 def _expect_pulse_within(seconds: float) -> None:
     """Have all stacks written to standard error unless this is called again in time."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # standard error is closed
+    with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):  # no standard error
         faulthandler.dump_traceback_later(seconds, file=sys.stderr)

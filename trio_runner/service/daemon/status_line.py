@@ -17,7 +17,7 @@ def runner_status(statistics: RunnerStatistics, brokers: tuple[str, ...]) -> str
     """
     ledger = statistics.ledger
     if statistics.phase is RunnerPhase.DRAINING:
-        return f"Draining: {ledger.held} tasks may finish"
+        return f"Draining; tasks that may finish: {ledger.held}"
     states = {
         session.broker: "registered" if session.registered else "connected" for session in statistics.sessions
     }
@@ -33,5 +33,6 @@ def broker_status(statistics: BrokerStatistics) -> str:
     """
     running, waiting = sum(statistics.tasks.values()), sum(statistics.waiting.values())
     if statistics.draining:
-        return f"Draining: {running} tasks may finish"
-    return f"{statistics.runners} runners; {running} tasks; {waiting} requests wait"
+        return f"Draining; tasks that may finish: {running}"
+    counts = {"runner": statistics.runners, "task": running, "waiting request": waiting}
+    return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())

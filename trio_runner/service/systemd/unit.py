@@ -111,6 +111,7 @@ def _life(facts: UnitFacts) -> Lines:
         if facts.is_runner:
             yield "ExecReload=/bin/kill -HUP $MAINPID"
     yield "NotifyAccess=main"
+    yield "SyslogIdentifier=trio-runner"
     if facts.is_runner:
         yield "# Ready once a broker has registered the runner. Until then it asks for more time as long as"
         yield "# it tries properly, and is ended if it does not."
