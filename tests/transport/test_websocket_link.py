@@ -76,7 +76,7 @@ async def test_a_large_message_that_is_arriving_shows(meet: Meet, autojump_clock
 
 
 async def test_small_messages_are_one_frame(meet: Meet) -> None:
-    async with meet() as (link, peer):
+    async with meet(LinkSettings(heartbeat=None)) as (link, peer):
         link.send(m.TaskAccepted("t"))
         frame = await peer.read()
         assert (frame.opcode, frame.final) == (TEXT, True)
@@ -85,7 +85,7 @@ async def test_small_messages_are_one_frame(meet: Meet) -> None:
 
 @pytest.mark.parametrize("size", [100, 200, 70_000, 131_072, 131_073, 5_000_000])
 async def test_messages_of_every_size_arrive_whole(meet: Meet, size: int) -> None:
-    async with meet() as (link, peer):
+    async with meet(LinkSettings(heartbeat=None)) as (link, peer):
         link.send(bulk(size))
         assert json.loads(await read_message(peer))["data"] == "x" * size
 
@@ -118,7 +118,7 @@ async def test_a_binary_frame_is_a_value(meet: Meet) -> None:
 
 
 async def test_flush_waits_for_what_was_queued_and_no_longer(meet: Meet) -> None:
-    async with meet() as (link, peer), trio.open_nursery() as nursery:
+    async with meet(LinkSettings(heartbeat=None)) as (link, peer), trio.open_nursery() as nursery:
         link.send(bulk(30_000_000))
         flushed = trio.Event()
 
