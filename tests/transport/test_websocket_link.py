@@ -72,6 +72,30 @@ async def test_a_large_message_that_is_arriving_shows(meet: Meet, autojump_clock
         assert not is_receiving(link)
 
 
+async def test_a_large_message_is_arriving_until_it_is_handed_over(meet: Meet) -> None:
+    # A time limit that passes while it is being taken in would be held against its sender otherwise.
+    size, seen, arrived = 3_000_000, list[bool](), trio.Event()
+    async with meet() as (link, peer), trio.open_nursery() as nursery:
+
+        async def look() -> None:
+            while not arrived.is_set():
+                seen.append(is_receiving(link))
+                await trio.lowlevel.checkpoint()
+
+        def handle(_message: object) -> None:
+            arrived.set()
+
+        nursery.start_soon(look)
+        nursery.start_soon(link.receive_each, handle)
+        await peer.send(TEXT, b'{"type":"runner:taskdone","taskId":"1","data":"%s"}' % (b"y" * size))
+        await arrived.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not is_receiving(link)
+        nursery.cancel_scope.cancel()
+    assert True in seen
+    assert False not in seen[seen.index(True) :]
+
+
 # --- frames -----------------------------------------------------------------------------------------
 
 

@@ -194,19 +194,21 @@ class WebSocketLink(QueuedLink[MessageT]):
             self._closed(exc.reason)
 
     async def _take_in(self, content: str | bytes) -> None:
-        self._conduit.unfinished = 0
+        came = self._conduit.unfinished
         if isinstance(content, bytes):
             self._admit(Malformed("binary frame; every message is a text frame"))
-            return
-        payload = content.encode()
-        del content  # it may be large, and decoding needs room of its own
-        if len(payload) > _LARGE:
-            # Others run between two steps that each take a while, and trio_websocket lets go of its copy.
-            await trio.lowlevel.checkpoint()
-        if len(payload) > self._settings.max_message:  # trio_websocket has counted characters
-            self._refuse_large()
-        elif self._ended is None:
-            self._arrived(payload)
+        else:
+            payload = content.encode()
+            del content  # it may be large, and decoding needs room of its own
+            if len(payload) > _LARGE:
+                # Others run between two steps that each take a while, and trio_websocket lets go of its copy.
+                await trio.lowlevel.checkpoint()
+            if len(payload) > self._settings.max_message:  # trio_websocket has counted characters
+                self._refuse_large()
+            elif self._ended is None:
+                self._arrived(payload)
+        # Only now: until it is handed over, it is still on its way. What came meanwhile is of the next one.
+        self._conduit.unfinished -= came
 
     def _refuse_large(self) -> None:
         limit = self._settings.max_message
