@@ -73,14 +73,14 @@ def main() -> None:
         _enter(user, place)
         first = os.fork()
     except OSError:
-        os.rmdir(place)
+        Path(place).rmdir()
         raise
     if first:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: os.kill(first, signal.SIGKILL))
         status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
         _call("umount2", place.encode(), _MNT_DETACH)
-        os.rmdir(place)
+        Path(place).rmdir()
         sys.exit(status if status >= 0 else 128 - status)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _mount("proc", "/proc", "proc")

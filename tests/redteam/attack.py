@@ -117,6 +117,11 @@ class Attack:
     sequel: str = ""
     modules: bool = False
 
+    @property
+    def refused_when_checked(self) -> bool:
+        """Whether none of it runs, or not to its end, where the language is checked."""
+        return self.ends_checked.startswith("policy: ")
+
 
 class Family:
     """Collects the attacks of one family.

@@ -22,7 +22,7 @@ from trio_runner.executor.pool import open_process_executor
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.scheduling.outcome import Cancelled, Completed, Outcome
 
-from .attack import REFUSED, Attack, Evidence, ending, loot, mentions_token
+from .attack import Attack, Evidence, ending, loot, mentions_token
 from .catalogue import CATALOGUE
 from .neighbour import Neighbourhood
 from .settings import config_of, setting_of
@@ -37,11 +37,19 @@ LEFT = "left the language"
 
 @attrs.frozen
 class Plan:
-    """What to do: attacks by name, whether the language is checked, and the walls to switch off."""
+    """What to do.
+
+    Attributes:
+        attacks: by name.
+        checked: whether the language is checked, and nothing may be imported.
+        disabled: the walls to switch off.
+        look_only: run none of the attacks, only say which walls would stand.
+    """
 
     attacks: Sequence[str]
     checked: bool
     disabled: Sequence[str] = ()
+    look_only: bool = False
 
 
 @attrs.frozen
@@ -119,7 +127,7 @@ class _Range:
             gains.append("saw a token")
         if self._checked and isinstance(evidence.result, dict) and evidence.result.get("reached"):
             gains.append(LEFT)
-        if attack.gain is not None and not (self._checked and attack.ends_checked == REFUSED):
+        if attack.gain is not None and not (self._checked and attack.refused_when_checked):
             gains += attack.gain(evidence)
         return gains
 
@@ -228,7 +236,7 @@ async def _run_setting(setting: str, attacks: Sequence[Attack], plan: Plan) -> N
     ):
         place = _Range(executor, stage, nursery, checked=plan.checked)
         say({"setting": setting, **await place.walls()})
-        for attack in attacks:
+        for attack in () if plan.look_only else attacks:
             say({"begin": attack.name})
             mark = f"rt-{CATALOGUE.index(attack)}-{os.getpid()}"[:15]  # as long as a name of a process may be
             say(attrs.asdict(await place.attack(attack, mark)))

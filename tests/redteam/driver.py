@@ -68,6 +68,16 @@ def carry_out(user: str, attacks: Sequence[str], *, checked: bool, disabled: Seq
     return Findings(reports, walls, missing)
 
 
+def standing(user: str, attacks: Sequence[str], *, checked: bool) -> Findings:
+    """Return the walls that would stand around attacks; see `carry_out`."""
+    plan = json.dumps({"attacks": list(attacks), "checked": checked, "look_only": True})
+    said = list(_lines(user, plan))
+    if errors := [each["error"] for each in said if "error" in each]:
+        raise AssertionError(f"the campaign cannot be run: {errors[0]}")
+    missing = {name: why for each in said for name, why in each["missing"].items()}
+    return Findings({}, {each["setting"]: each["walls"] for each in said}, missing)
+
+
 def _lines(user: str, plan: str) -> Iterator[dict[str, Any]]:
     words = command(user, ["tests.redteam.campaign", plan])
     environment = os.environ | {TOKEN_VARIABLE: new_token()}

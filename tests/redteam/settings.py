@@ -45,9 +45,9 @@ def config_of(setting: str, disabled: Sequence[str] = ()) -> ProcessExecutorConf
     """Return the configuration of an executor.
 
     Args:
-        setting: its name: ``checked``, ``checked-short`` and ``modules`` check the language, ``free`` does not,
-            nor do ``short`` and ``network``. The short ones have one second of processor time; the network is
-            open in the one that is called so.
+        setting: its name: ``checked``, ``checked-short`` and ``modules`` check the language, ``free``, ``short``
+            and ``network`` do not. The short ones have one second of processor time; the network is open in
+            the one that is called so.
         disabled: walls that are switched off.
     """
     policy = {"checked": CHECKED, "checked-short": CHECKED, "modules": MODULES}.get(setting, FREE)

@@ -60,6 +60,7 @@ class Stage:
     """The bait of one executor: files, sockets, a process. Opened by `open_stage`."""
 
     def __init__(self, directory: Path, victim: subprocess.Popen[bytes]) -> None:
+        directory.chmod(0o755)
         self.directory = directory
         self.loot = directory / "loot"
         self.private = directory / "tokens"
@@ -159,7 +160,6 @@ class Stage:
 async def open_stage() -> AsyncIterator[Stage]:
     """Set up the bait, and keep its listeners answering."""
     with tempfile.TemporaryDirectory(prefix="stage-") as name:
-        Path(name).chmod(0o755)
         stage = Stage(Path(name), _new_victim())
         try:
             async with trio.open_nursery() as nursery:

@@ -116,7 +116,11 @@ def test_nesting_that_is_too_deep() -> None:
 
 
 def test_a_number_of_too_many_digits() -> None:
-    assert "limit (4300 digits)" in refusal(10**5000).message
+    what = "an integer of more than 4300 digits"
+    failure = refusal({"a": [1, 10**4299, 10**4300]})
+    assert failure.message == f"The result is not valid JSON: result.a[2] is {what}"
+    assert failure.description.endswith("return it as text, such as hex(number).")
+    assert refusal({10**5000: 1}).message == f"The result is not valid JSON: result has {what} as key"
 
 
 def test_an_object_that_cannot_be_written() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trio_runner.sandbox.text import cut, json_bytes, source_lines, text_of, type_name
+from trio_runner.sandbox.text import cut, json_bytes, json_writer, source_lines, text_of, type_name
 
 ANY_TEXT = st.text(st.characters())
 
@@ -86,3 +86,42 @@ def test_a_hostile_str_is_noted() -> None:
 )
 def test_lines_are_the_parsers(code: str, lines: list[str]) -> None:
     assert source_lines(code) == lines
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(ANY_TEXT | st.integers(), inner),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(JSON)
+def test_the_writer_writes_what_json_does(value: object) -> None:
+    assert json_writer()(value) == json.dumps(value, ensure_ascii=False)
+    tight = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    assert json_writer(str, tight=True)(value) == tight
+
+
+def test_the_writer_refuses_what_json_refuses() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    for value, error in ((circle, ValueError), ({1, 2}, TypeError), ({(1,): 2}, TypeError)):
+        with pytest.raises(error):
+            json_writer()(value)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        json_writer(allow_nan=False)(float("nan"))
+    assert json_writer(str)([{1}, circle is None]) == '["{1}", false]'
+
+
+def test_the_writer_keeps_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    write = json_writer(str, tight=True)
+    for name in ("c_make_encoder", "encode_basestring", "JSONEncoder"):
+        monkeypatch.setattr(json.encoder, name, None)
+    monkeypatch.setattr(json, "JSONEncoder", None)
+    assert write({"a": ["x", 1.5, None]}) == '{"a":["x",1.5,null]}'
+
+
+def test_the_writer_without_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json.encoder, "c_make_encoder", None)
+    assert json_writer(str, tight=True)({"a": [{1}, "é"]}) == '{"a":["{1}","é"]}'

@@ -8,7 +8,6 @@ beginning and its end, for the description of a failure.
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import threading
 from collections import deque
@@ -17,7 +16,7 @@ from typing import Any, TextIO, cast
 
 from .framing import FrameKind
 from .streams import HeadAndTail, Lines
-from .text import cut, json_bytes, text_of, type_name
+from .text import cut, json_bytes, json_writer, text_of, type_name
 
 __all__ = ["CALLS", "CALL_LIMIT", "Console", "format_argument"]
 
@@ -36,8 +35,7 @@ STDERR_LIMIT = 16 * 1024
 
 Send = Callable[[FrameKind, bytes], None]
 
-# Made once and kept: the person's code may replace `json.dumps`.
-_encode = json.JSONEncoder(default=text_of, ensure_ascii=False).encode
+_encode = json_writer(text_of)
 
 
 def format_argument(value: object) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
+import sys
 from collections.abc import Iterator
 
 from .report import Failure, TaskFailed
-from .text import cut, type_name
+from .text import cut, json_writer, type_name
 
 __all__ = ["encode_result"]
 
@@ -15,6 +15,7 @@ __all__ = ["encode_result"]
 _SEARCH_LIMIT = 1_000_000
 _PATH_LIMIT = 300
 _NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_NO_DIGITS = "Python writes no longer ones: return it as text, such as hex(number)."
 _NO_NAN = "JSON has no NaN and no Infinity: replace it, for example by None."
 
 
@@ -58,10 +59,7 @@ def _as_text(value: object) -> str:
         ) from None
 
 
-# Made once and kept: the person's code may replace `json.dumps`.
-_encode = json.JSONEncoder(
-    default=_as_text, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-).encode
+_encode = json_writer(_as_text, allow_nan=False, tight=True)
 
 
 def _explained(value: object, error: Exception) -> TaskFailed:
@@ -87,6 +85,8 @@ def _faults(root: object) -> Iterator[tuple[str, str]]:
             above.discard(id(value))
         elif isinstance(value, float) and not math.isfinite(value):
             yield f"{path} is {_NAMES[str(float(value))]}", _NO_NAN
+        elif isinstance(value, int) and value.bit_length() > _most_bits():
+            yield f"{path} is an integer of more than {sys.get_int_max_str_digits()} digits", _NO_DIGITS
         elif isinstance(value, dict | list | tuple):
             if id(value) in above:
                 yield f"{path} is circular, it contains itself", "Return a copy without the reference back."
@@ -95,6 +95,11 @@ def _faults(root: object) -> Iterator[tuple[str, str]]:
             waiting.append((path, value, True))
             yield from _bad_keys(path, value)
             waiting += reversed([(f"{path}{step}", child, False) for step, child in _children(value)])
+
+
+def _most_bits() -> float:
+    """Return how long an integer may be that Python writes in decimal."""
+    return (sys.get_int_max_str_digits() or math.inf) * math.log2(10)
 
 
 def _children(
@@ -113,6 +118,11 @@ def _bad_keys(path: str, value: object) -> Iterator[tuple[str, str]]:
     for key in value if isinstance(value, dict) else ():
         if isinstance(key, float) and not math.isfinite(key):
             yield f"{path} has the key {_NAMES[str(float(key))]}", _NO_NAN
+        elif isinstance(key, int) and key.bit_length() > _most_bits():
+            yield (
+                f"{path} has an integer of more than {sys.get_int_max_str_digits()} digits as key",
+                _NO_DIGITS,
+            )
         elif not isinstance(key, str | int | float | None):
             yield (
                 f"{path} has a key of type {type_name(key)}",

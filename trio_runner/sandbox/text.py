@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import json.encoder
+from collections.abc import Callable
 
-__all__ = ["cut", "json_bytes", "source_lines", "text_of", "type_name"]
-
-# Made once and kept: the person's code may replace `json.dumps`, and must not reach us by that.
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+__all__ = ["cut", "json_bytes", "json_writer", "source_lines", "text_of", "type_name"]
 
 
 def cut(text: str, limit: int) -> str:
@@ -15,6 +14,37 @@ def cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     return f"{text[:limit]}… {len(text) - limit} more characters"
+
+
+def json_writer(
+    default: Callable[[object], object] | None = None, *, allow_nan: bool = True, tight: bool = False
+) -> Callable[[object], str]:
+    """Return a function that writes a value as JSON, text as it is.
+
+    What it needs it holds: the person's code may replace whatever it likes in `json` without reaching us.
+
+    Args:
+        default: what stands for a value that JSON does not know; None: such a value raises `TypeError`.
+        allow_nan: write NaN and the infinities, which JSON does not have, instead of raising `ValueError`.
+        tight: leave the spaces out.
+    """
+    comma, colon = (",", ":") if tight else (", ", ": ")
+    encoder = json.JSONEncoder(
+        default=default, ensure_ascii=False, allow_nan=allow_nan, separators=(comma, colon)
+    )
+    make = getattr(json.encoder, "c_make_encoder", None)  # None: a Python without its C accelerators
+    unknown, join = encoder.default, "".join
+    if make is None:
+        return encoder.encode
+    write_text = json.encoder.encode_basestring
+
+    def write(value: object) -> str:
+        # As `JSONEncoder.iterencode` calls it: markers, default, encoder, indent, separators, sort_keys,
+        # skipkeys, allow_nan. The markers are those of one value: they find circles.
+        iterate = make({}, unknown, write_text, None, colon, comma, False, False, allow_nan)
+        return join(iterate(value, 0))
+
+    return write
 
 
 def json_bytes(value: object) -> bytes:
@@ -49,3 +79,6 @@ def source_lines(code: str) -> list[str]:
     `str.splitlines` would also split at form feeds and at line ends that only Unicode knows.
     """
     return code.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+_encode = json_writer()

@@ -137,12 +137,8 @@ _CPU_UP = r"worker-died: .*(CPU|processor)"
 _SHORT = {"setting": "short", "limit": 8.0}
 
 CPU.bare("an endless loop", "while True: pass", ends=_CPU_UP, **_SHORT)
-CPU.bare(
-    "a catastrophic pattern", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", ends=_CPU_UP, **_SHORT
-)
-CPU.bare(
-    "a huge power", "x = 3 ** 3 ** 20 % 7 ** 3 ** 14\nreturn {'got': ['done']}", ends=_CPU_UP, **_SHORT
-)
+CPU.bare("a catastrophic pattern", "import re\nre.match('(a+)+$', 'a' * 40 + 'b')", ends=_CPU_UP, **_SHORT)
+CPU.bare("a huge power", "x = 3 ** 3 ** 20 % 7 ** 3 ** 14\nreturn {'got': ['done']}", ends=_CPU_UP, **_SHORT)
 CPU.bare(
     "an endless loop that catches everything",
     """

@@ -101,7 +101,9 @@ _escape(
 )
 
 # --- format templates ---
-_leak("a format template", "text = '{0.__globals__}'.format(lambda: 0)\nreturn {'reached': 'builtins' in text}")
+_leak(
+    "a format template", "text = '{0.__globals__}'.format(lambda: 0)\nreturn {'reached': 'builtins' in text}"
+)
 _leak(
     "a template made at run time",
     "template = '{0.__glo' + 'bals__}'\nreturn {'reached': 'builtins' in template.format(lambda: 0)}",
@@ -235,7 +237,9 @@ _escape(
     modules=True,
 )
 _escape("the table of modules", "import sys\nopener = sys.modules['i' + 'o'].open", modules=True)
-_escape("the table of modules by name", "from sys import modules\nopener = modules['i' + 'o'].open", modules=True)
+_escape(
+    "the table of modules by name", "from sys import modules\nopener = modules['i' + 'o'].open", modules=True
+)
 _escape("the frames of sys", "import sys\nopener = sys._getframe(1).f_builtins['open']", modules=True)
 _escape("a module of a module", "import json\nopener = json.codecs.open", modules=True)
 _escape(

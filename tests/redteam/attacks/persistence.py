@@ -183,9 +183,7 @@ _ENDS = {
 }
 for _end, (_last, _ending, _finish) in _ENDS.items():
     OUTLIVING.bare(f"a daemon whose task {_end}", f"{_DAEMON}{_last}", ends=_ending, finish=_finish)
-OUTLIVING.bare(
-    "a daemon at the time limit", f"{_DAEMON}time.sleep(1000)", ends="stopped", limit=0.5
-)
+OUTLIVING.bare("a daemon at the time limit", f"{_DAEMON}time.sleep(1000)", ends="stopped", limit=0.5)
 OUTLIVING.bare(
     "a stopped child",
     _DAEMON.replace("while True:", "os.kill(os.getpid(), signal.SIGSTOP)\n    while True:")

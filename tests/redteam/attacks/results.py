@@ -69,19 +69,19 @@ CHANNEL.bare(
 )
 CHANNEL.bare(
     "a fake result with another task's message in it",
-    _WRITE + "write(frame(5, b'{\"a\":1},\"taskId\":\"other\"'))\nos._exit(0)",
+    _WRITE + 'write(frame(5, b\'{"a":1},"taskId":"other"\'))\nos._exit(0)',
     ends="result: Result is not JSON",
     gain=_other_task,
 )
 CHANNEL.bare(
     "a fake failure with fields of its own",
     _WRITE
-    + "write(frame(6, b'{\"kind\": \"runner\", \"message\": 7, \"lineNumber\": true, \"x\": 1}'))\nos._exit(0)",
+    + 'write(frame(6, b\'{"kind": "runner", "message": 7, "lineNumber": true, "x": 1}\'))\nos._exit(0)',
     ends="user-code: Task failed",
 )
 CHANNEL.bare(
     "more prints than the console sends",
-    _WRITE + "for _ in range(500): write(frame(4, b'{\"params\": [], \"text\": \"x\"}'))\nreturn 1",
+    _WRITE + 'for _ in range(500): write(frame(4, b\'{"params": [], "text": "x"}\'))\nreturn 1',
     ends=_BROKE,
 )
 CHANNEL.bare(
@@ -124,7 +124,10 @@ CHANNEL.bare(
     gain=_long_description,
 )
 CHANNEL.bare(
-    "a description of 64 MiB", "raise ValueError('x' * 64 * 1024**2)", ends="user-code: xxx", gain=_long_description
+    "a description of 64 MiB",
+    "raise ValueError('x' * 64 * 1024**2)",
+    ends="user-code: xxx",
+    gain=_long_description,
 )
 CHANNEL.bare(
     "a result over the limit",
@@ -173,7 +176,9 @@ CHANNEL.bare(
     ends=r"result: The result is not valid JSON: result\.a\[0\] is an integer of more than 4300 digits",
 )
 CHANNEL.bare(
-    "a huge integer printed", "print(1 << 10**6, [1 << 10**6])\nreturn {'got': []}", ends="completed|user-code: Exceeds"
+    "a huge integer printed",
+    "print(1 << 10**6, [1 << 10**6])\nreturn {'got': []}",
+    ends="completed|user-code: Exceeds",
 )
 CHANNEL.bare(
     "an integer of 4000 digits",
