@@ -45,7 +45,7 @@ def config_of(setting: str, disabled: Sequence[str] = ()) -> ProcessExecutorConf
     """Return the configuration of an executor.
 
     Args:
-        setting: its name: ``checked``, ``checked-short`` and ``modules`` check the language, ``free``, ``short``
+        setting: its name: ``checked``, ``checked-short``, ``modules`` check the language; ``free``, ``short``
             and ``network`` do not. The short ones have one second of processor time; the network is open in
             the one that is called so.
         disabled: walls that are switched off.
