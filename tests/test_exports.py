@@ -15,9 +15,10 @@ from trio_runner import errors
 PUBLIC = """
     AuthRejected BrokerConfig BrokerHandle ConfigError Event Executor Handler HandlerExecutor
     HandlerTask LinkError LinkLost LinkSettings LocalProtocolError NullObserver Observer OfferPolicy Output
-    Policy PolicyViolation PrintedOutput ProtocolError RawJson RemoteProtocolError RequestExpired
-    Requester Runner RunnerConfig RunnerLost RunnerStatistics RunningTask TaskCancelled TaskError TaskTimedOut
-    TrioRunnerError UserCodeError WorkerDied __version__ open_requester serve_broker serve_runner
+    Policy PolicyViolation PrintedOutput ProtocolError RawJson ReconfigureReport RemoteProtocolError
+    RequestExpired Requester Runner RunnerConfig RunnerLost RunnerStatistics RunningTask TaskCancelled
+    TaskError TaskTimedOut TrioRunnerError UserCodeError WorkerDied __version__ open_requester
+    serve_broker serve_runner
 """
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .requester.client import Requester, open_requester
     from .requester.output import Output, PrintedOutput
     from .requester.running import RunningTask
+    from .runner.changes import ReconfigureReport
     from .runner.config import RunnerConfig
     from .runner.serve import Runner, serve_runner
     from .runner.statistics import RunnerStatistics
@@ -73,6 +74,7 @@ __all__ = [
     "PrintedOutput",
     "ProtocolError",
     "RawJson",
+    "ReconfigureReport",
     "RemoteProtocolError",
     "RequestExpired",
     "Requester",
@@ -120,6 +122,7 @@ _MODULES = {
     "requester.client": ("Requester", "open_requester"),
     "requester.output": ("Output", "PrintedOutput"),
     "requester.running": ("RunningTask",),
+    "runner.changes": ("ReconfigureReport",),
     "runner.config": ("RunnerConfig",),
     "runner.serve": ("Runner", "serve_runner"),
     "runner.statistics": ("RunnerStatistics",),

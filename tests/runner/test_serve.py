@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -12,75 +9,15 @@ from trio.testing import MockClock
 from trio_runner.errors import ConfigError, LinkLost, LocalProtocolError
 from trio_runner.executor.handlers import HandlerTask
 from trio_runner.protocol import messages as m
-from trio_runner.protocol.codec import BROKER_TO_RUNNER, RUNNER_TO_BROKER, UnknownMessage
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.runner.config import RunnerConfig
 from trio_runner.runner.serve import Runner, serve_runner
 from trio_runner.runner.statistics import RunnerPhase
 from trio_runner.scheduling import observer as events
-from trio_runner.testing import MemoryLink, RecordingObserver, ScriptedExecutor, memory_link_pair
-from trio_runner.transport.http_client import HttpAnswer
-from trio_runner.transport.link import Link, LinkSettings, Malformed
+from trio_runner.testing import RecordingObserver, ScriptedExecutor
+from trio_runner.transport.link import LinkSettings
 
-CODE = RawJson(b"{}")
-
-
-class BrokerInMemory:
-    """A `Dialer` to one broker that registers everybody and keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.link: MemoryLink[m.RunnerToBroker] | None = None
-        self.heard: list[m.RunnerToBroker | UnknownMessage | Malformed] = []
-        self._news = trio.lowlevel.ParkingLot()
-        self.closed = trio.Event()
-
-    async def post_json(self, url: str, body: RawJson, *, settings: LinkSettings) -> HttpAnswer:
-        await trio.lowlevel.checkpoint()
-        return HttpAnswer(200, b'{"data": {"token": "grant"}}')
-
-    @asynccontextmanager
-    async def open_link(
-        self, url: str, *, bearer: str, settings: LinkSettings
-    ) -> AsyncIterator[Link[m.BrokerToRunner]]:
-        await trio.lowlevel.checkpoint()
-        mine, self.link = memory_link_pair(BROKER_TO_RUNNER, RUNNER_TO_BROKER)
-        self.link.send(m.RunnerRegistered())
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._listen, self.link)
-            yield mine
-            nursery.cancel_scope.cancel()
-
-    async def _listen(self, link: MemoryLink[m.RunnerToBroker]) -> None:
-        while True:
-            try:
-                self.heard.append(await link.receive())
-            except LinkLost:
-                self.closed.set()
-                return
-            self._news.unpark_all()
-
-    def send(self, message: object) -> None:
-        assert self.link is not None
-        self.link.send(message)
-
-    async def hear(self, kind: type, *, count: int = 1) -> list[object]:
-        """Wait until this many messages of a kind have come; return all of the kind."""
-        with trio.fail_after(1000):
-            while len(found := [message for message in self.heard if isinstance(message, kind)]) < count:
-                await self._news.park()
-        return list(found)
-
-    async def start_task(self, task_id: str) -> None:
-        offers = [message for message in await self.hear(m.TaskOffer) if isinstance(message, m.TaskOffer)]
-        self.send(m.TaskOfferAccept(task_id, offers[-1].offer_id))
-        self.send(m.TaskSettings(task_id, CODE))
-
-    def error_messages(self) -> list[str]:
-        return [
-            message.error.decode()["message"]
-            for message in self.heard
-            if isinstance(message, m.TaskErrorReport)
-        ]
+from .broker_in_memory import BrokerInMemory
 
 
 def make_config(*, grace: float = 10, idle: float = 0, slots: int = 2, grant: str = "") -> RunnerConfig:

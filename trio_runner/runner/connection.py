@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -34,12 +35,13 @@ class _Ended:
     tasks_stopped: int = 0
 
 
-async def keep_connected(broker: str, shared: Shared) -> None:
-    """Serve one broker, over as many connections as it takes, until the runner drains.
+async def keep_connected(broker: str, shared: Shared, *, leaving: Callable[[], bool] = lambda: False) -> None:
+    """Serve one broker, over as many connections as it takes, until the runner drains or leaves the broker.
 
     Args:
         broker: base URI of the broker.
         shared: what the runner's sessions have in common.
+        leaving: whether the broker is wanted no more: then a connection that has ended was the last.
 
     Raises:
         LinkError: the connection was lost or could not be had, and there is no token for another one.
@@ -48,17 +50,18 @@ async def keep_connected(broker: str, shared: Shared) -> None:
         Stops the session and its tasks.
     """
     try:
-        await _connect_again_and_again(broker, shared)
+        await _connect_again_and_again(broker, shared, leaving)
     finally:
         shared.expectations.settle(broker)
 
 
-async def _connect_again_and_again(broker: str, shared: Shared) -> None:
+async def _connect_again_and_again(broker: str, shared: Shared, leaving: Callable[[], bool]) -> None:
     tokens = TokenSource(shared.config, broker, shared.dialer)
     backoff = Backoff()
     for attempt in itertools.count(1):
+        tokens.follow(shared.config)
         ended = await _one_connection(f"{broker}#{attempt}", broker, tokens, shared)
-        if shared.ledger.draining:
+        if shared.ledger.draining or leaving():
             return
         if ended.lasted >= _GOOD_SESSION:
             backoff.reset()
@@ -68,7 +71,7 @@ async def _connect_again_and_again(broker: str, shared: Shared) -> None:
             raise ended.loss
         due = trio.current_time() + delay
         shared.expectations.expect(broker, "the next attempt to connect", due + _MARGIN)
-        await trio.sleep_until(due)
+        await shared.token_changed.wait_until(due)
 
 
 async def _one_connection(name: str, broker: str, tokens: TokenSource, shared: Shared) -> _Ended:

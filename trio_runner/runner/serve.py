@@ -6,18 +6,20 @@ import contextlib
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 
 from ..errors import ConfigError, LinkError, LocalProtocolError
 from ..executor.contract import Executor
 from ..executor.handlers import CombinedExecutor, Handler, HandlerExecutor
-from ..executor.pool import ProcessExecutorConfig, open_process_executor
+from ..executor.pool import ProcessExecutor, ProcessExecutorConfig, open_process_executor
 from ..scheduling import observer as events
 from ..scheduling.ledger import Ledger
 from ..scheduling.observer import NullObserver, Observer
+from .broker_lines import BrokerLines
+from .changes import ReconfigureReport, changes_to
 from .config import RunnerConfig
-from .connection import keep_connected
 from .dialer import Dialer, NetworkDialer
 from .records import Records
 from .shared import Shared
@@ -66,6 +68,9 @@ class Runner:
             config.max_concurrency, policy=config.offers, settings_timeout=config.settings_timeout
         )
         self._shared: Shared | None = None
+        self._processes: ProcessExecutor | None = None
+        self._lines: BrokerLines | None = None
+        self._set_up = trio.Event()  # there is everything that can be reconfigured, or there will never be
         self._shutdown = trio.Event()
         self._registered = trio.Event()
         self._fatal: ConfigError | LinkError | None = None
@@ -97,6 +102,7 @@ class Runner:
                 await self._supervise(executor, task_status)
         finally:
             self._phase = RunnerPhase.ENDED
+            self._set_up.set()
         if self._fatal is not None:
             raise self._fatal
 
@@ -106,6 +112,42 @@ class Runner:
         May be called at any time, from the event loop's thread, more than once; `run` returns when done.
         """
         self._shutdown.set()
+
+    async def reconfigure(self, config: RunnerConfig) -> ReconfigureReport:
+        """Work by other settings from now on, as far as they can change while the runner runs.
+
+        More slots are offered at once; of fewer, no running task is stopped. New brokers are connected to;
+        those that are left get no more offers, and their running tasks finish within the grace. Rules,
+        modules and walls are those of later tasks, time limits too. An auth token is for later connections.
+
+        Args:
+            config: the settings, all of them.
+
+        Returns:
+            What has changed, and what needs a restart. The brokers that are left may still be draining.
+
+        Raises:
+            ConfigError: the settings cannot be used; everything stays as it is.
+            LocalProtocolError: the runner does not run, or is shutting down.
+
+        Cancellation:
+            Some of the changes may have been made.
+        """
+        if self._phase is RunnerPhase.SERVING:
+            await self._set_up.wait()
+        lines, shared = self._lines, self._shared
+        if self._phase is not RunnerPhase.SERVING or lines is None or shared is None:
+            raise LocalProtocolError("the runner is not serving: it has not started, or is ending")
+        report = changes_to(self.config, config, own_workers=self._processes is not None)
+        if self._processes is not None:
+            await self._processes.reconfigure(self._process_config(report.config))
+        self._ledger.resize(report.config.max_concurrency)
+        self.config = shared.config = report.config
+        if "auth_token" in report.applied:
+            shared.token_changed.ring()
+        lines.serve(report.config.brokers)
+        shared.slots_changed()
+        return report
 
     async def reload(self) -> None:
         """Have later tasks use what is on disk now, such as new versions of packages.
@@ -148,15 +190,19 @@ class Runner:
         if self._given_executor is not None:
             yield CombinedExecutor([self._given_executor, *handlers]) if handlers else self._given_executor
             return
-        config = ProcessExecutorConfig(
-            policy=self.config.policy,
-            sandbox=self.config.sandbox,
-            preload=self.config.preload,
-            workers=self.config.max_concurrency,
-            max_payload=max(1, self.config.link.max_message - _ENVELOPE),
-        )
+        config = self._process_config(self.config)
         async with open_process_executor(config, observer=self._observer) as processes:
+            self._processes = processes
             yield CombinedExecutor([processes, *handlers]) if handlers else processes
+
+    def _process_config(self, config: RunnerConfig) -> ProcessExecutorConfig:
+        return ProcessExecutorConfig(
+            policy=config.policy,
+            sandbox=config.sandbox,
+            preload=config.preload,
+            workers=config.max_concurrency,
+            max_payload=max(1, config.link.max_message - _ENVELOPE),
+        )
 
     async def _supervise(self, executor: Executor, task_status: trio.TaskStatus[Runner]) -> None:
         shared = Shared(
@@ -166,18 +212,16 @@ class Runner:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, task_status)
             nursery.start_soon(self._end_when_idle, shared)
-            for broker in self.config.brokers:
-                nursery.start_soon(self._serve_broker, broker, shared, nursery.cancel_scope)
+            self._lines = BrokerLines(shared, nursery, partial(self._give_up, nursery.cancel_scope))
+            self._lines.serve(self.config.brokers)
+            self._set_up.set()
             await self._shutdown.wait()
             await self._drain(shared)
             nursery.cancel_scope.cancel()
 
-    async def _serve_broker(self, broker: str, shared: Shared, runner_scope: trio.CancelScope) -> None:
-        try:
-            await keep_connected(broker, shared)
-        except (ConfigError, LinkError) as exc:
-            self._fatal = exc  # raised by `run`, where no nursery wraps it in a group
-            runner_scope.cancel()
+    def _give_up(self, scope: trio.CancelScope, error: ConfigError | LinkError) -> None:
+        self._fatal = error  # raised by `run`, where no nursery wraps it in a group
+        scope.cancel()
 
     def _on_registered(self) -> None:
         self._registered.set()
@@ -190,10 +234,9 @@ class Runner:
         task_status.started(self)
 
     async def _end_when_idle(self, shared: Shared) -> None:
-        if self.config.idle_timeout == 0:
-            return
         while True:
-            deadline = math.inf if self._ledger.held else shared.idle_since + self.config.idle_timeout
+            limit = self.config.idle_timeout or math.inf
+            deadline = math.inf if self._ledger.held else shared.idle_since + limit
             if trio.current_time() >= deadline:
                 break
             await shared.changed.wait_until(deadline)

@@ -112,6 +112,15 @@ class Session:
         for scope in self._tasks.values():
             scope.end_by(deadline)
 
+    def leave(self, deadline: float) -> None:
+        """Offer no more, because this broker is wanted no more; its tasks end by `deadline` at the latest.
+
+        Args:
+            deadline: end of the grace, `trio.current_time()`.
+        """
+        self._shared.ledger.drain(self.name)
+        self.drain(deadline)
+
     def close(self) -> None:
         """Begin to close the connection, after everything that is queued."""
         self._link.close(1000, "runner shut down")

@@ -25,12 +25,21 @@ __all__ = ["OpenSession", "Shared"]
 class OpenSession(Protocol):
     """What a session shows to the others and to the runner. See `trio_runner.runner.session.Session`."""
 
+    @property
+    def broker(self) -> str:
+        """Base URI of the broker."""
+        ...
+
     def offer_free_slots(self) -> None:
         """Offer every free slot that is not on offer yet, now."""
         ...
 
     def drain(self, deadline: float) -> None:
         """Take part in a shutdown: the running tasks end by `deadline` at the latest."""
+        ...
+
+    def leave(self, deadline: float) -> None:
+        """Offer no more, because this broker is wanted no more; its tasks end by `deadline` at the latest."""
         ...
 
     async def flush(self) -> None:
@@ -59,14 +68,15 @@ class Shared:
     """The common ground of a runner's sessions.
 
     Attributes:
-        config: the runner's settings.
+        config: the runner's settings; others take their place while it runs, so nobody keeps them.
         ledger: the slots, shared by all brokers and task types.
         executor: what runs the tasks.
         dialer: reaches the brokers.
         observer: who is told what happens.
         on_registered: called whenever a broker has registered the runner.
         sessions: the connections that are open now, in the order in which they are offered free slots.
-        changed: rung whenever a slot was taken or freed, or a session came or went.
+        changed: rung whenever a slot was taken or freed, a session came or went, or the settings changed.
+        token_changed: rung when there is another auth token: who waits for another try need not any more.
         outcomes: how many tasks ended in which way.
         expectations: what must happen next, and by when.
         idle_since: when the runner last had a task, or could first have had one; infinite before that.
@@ -80,6 +90,7 @@ class Shared:
     on_registered: Callable[[], None]
     sessions: list[OpenSession] = attrs.field(factory=list)
     changed: Wakeup = attrs.field(factory=Wakeup)
+    token_changed: Wakeup = attrs.field(factory=Wakeup)
     outcomes: Counter[str] = attrs.field(factory=Counter)
     expectations: Expectations = attrs.field(factory=Expectations)
     idle_since: float = math.inf

@@ -34,6 +34,10 @@ class TokenSource:
         """Whether another token can be had: if not, a lost connection is the end."""
         return bool(self._given or self._config.auth_token)
 
+    def follow(self, config: RunnerConfig) -> None:
+        """Mint tokens by other settings from now on; a grant token is that of the beginning."""
+        self._config = config
+
     async def fresh(self) -> str:
         """Return a token that no connection has used.
 
