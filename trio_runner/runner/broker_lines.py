@@ -62,8 +62,7 @@ class BrokerLines:
         wanted = dict.fromkeys(brokers)
         for broker, line in self._lines.items():
             if broker not in wanted and not line.leaving:
-                line.leaving = True
-                self._nursery.start_soon(self._leave, line)
+                self._leave(line)
         for broker in wanted:
             before = self._lines.get(broker)
             if before is None or before.leaving:
@@ -85,19 +84,26 @@ class BrokerLines:
                 del self._lines[line.broker]
             line.ended.set()
 
-    async def _leave(self, line: _Line) -> None:
-        """Let what runs for a broker finish, within the grace, and hang up."""
+    def _leave(self, line: _Line) -> None:
+        """Offer a broker no more, from this moment on."""
+        line.leaving = True
         session = self._session_with(line.broker) if line.begun else None
-        if session is not None:
-            deadline = trio.current_time() + self._shared.config.grace
-            session.leave(deadline)
-            while session.statistics().running_tasks:
-                await self._shared.changed.wait_until(math.inf)
-            with trio.move_on_at(deadline):
-                await session.flush()
-            session.close()
-            with trio.move_on_after(self._shared.config.link.close_timeout):
-                await line.ended.wait()
+        if session is None:
+            line.scope.cancel()
+            return
+        deadline = trio.current_time() + self._shared.config.grace
+        session.leave(deadline)
+        self._nursery.start_soon(self._hang_up, line, session, deadline)
+
+    async def _hang_up(self, line: _Line, session: OpenSession, deadline: float) -> None:
+        """Let what runs for a broker finish, and close the connection."""
+        while session.statistics().running_tasks:
+            await self._shared.changed.wait_until(math.inf)
+        with trio.move_on_at(deadline):
+            await session.flush()
+        session.close()
+        with trio.move_on_after(self._shared.config.link.close_timeout):
+            await line.ended.wait()
         line.scope.cancel()
 
     def _session_with(self, broker: str) -> OpenSession | None:
