@@ -14,7 +14,7 @@ from trio_runner.scheduling import observer as events
 from trio_runner.scheduling.outcome import WorkerDied
 from trio_runner.testing import RecordingObserver, ScriptedExecutor
 
-from .test_serve import BrokerInMemory
+from .broker_in_memory import BrokerInMemory
 
 
 class Stage:
