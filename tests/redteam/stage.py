@@ -41,7 +41,7 @@ class Listener:
     socket: socket.socket
     contacts: int = 0
 
-    async def serve(self) -> None:
+    async def answer(self) -> None:
         """Count who comes, and hand a secret to whoever connects."""
         while True:
             await trio.lowlevel.wait_readable(self.socket)
@@ -164,7 +164,7 @@ async def open_stage() -> AsyncIterator[Stage]:
         try:
             async with trio.open_nursery() as nursery:
                 for listener in stage.listeners:
-                    nursery.start_soon(listener.serve)
+                    nursery.start_soon(listener.answer)
                 yield stage
                 nursery.cancel_scope.cancel()
         finally:
