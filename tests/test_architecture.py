@@ -85,6 +85,7 @@ TESTS_OF_THE_WHOLE = {
     "test_architecture.py": "the package as a whole",
     "test_examples.py": "the examples",
     "test_exports.py": "the public names",
+    "test_main.py": "the module __main__, under a name that pytest collects",
     "executor/test_executor_contract.py": "one suite over every executor",
     "sandbox/test_perform.py": "sandbox.task in a process of its own",
     "requester/test_with_broker.py": "the requester with the real broker and runners",
