@@ -176,7 +176,7 @@ class PlayedProcesses(ScriptedExecutor):
         self.configs.append(config)
         yield self
 
-    async def reconfigure(self, config: ProcessExecutorConfig) -> None:
+    async def reconfigure(self, config: ProcessExecutorConfig, *, afresh: bool = False) -> None:
         await trio.lowlevel.checkpoint()
         if self.refuses:
             raise ConfigError("python: gone")

@@ -46,11 +46,12 @@ _HANG_UP_GRACE = 0.5
 class ProcessExecutor(Executor, Protocol):
     """An `Executor` with processes, which can be told to work by another configuration."""
 
-    async def reconfigure(self, config: ProcessExecutorConfig) -> None:
+    async def reconfigure(self, config: ProcessExecutorConfig, *, afresh: bool = False) -> None:
         """Have later tasks run by another configuration. Running tasks are not touched and none is lost.
 
         Args:
             config: what differs takes effect: rules, modules and walls in workers forked from here on.
+            afresh: modules are loaded afresh even if nothing differs, as after `reload`.
 
         Raises:
             ConfigError: workers cannot be started with it; everything stays as it is.
@@ -202,17 +203,17 @@ class _Pool:
         self._retire(worker)
         return reply.outcome
 
-    async def reconfigure(self, config: ProcessExecutorConfig) -> None:
+    async def reconfigure(self, config: ProcessExecutorConfig, *, afresh: bool = False) -> None:
         """Have later tasks run by another configuration; see `ProcessExecutor.reconfigure`.
 
         Raises:
             ConfigError: workers cannot be started with it; everything stays as it is.
             trio.ClosedResourceError: the executor has been closed.
         """
-        if _for_zygotes(config) == _for_zygotes(self._config):
-            await trio.lowlevel.checkpoint()
-        else:
+        if afresh or _for_zygotes(config) != _for_zygotes(self._config):
             await self._supply.renew(config)
+        else:
+            await trio.lowlevel.checkpoint()
         self._config = config
         self._warm.resize(config.warm_workers)
         self._room_may_have_come()

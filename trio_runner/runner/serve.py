@@ -113,7 +113,7 @@ class Runner:
         """
         self._shutdown.set()
 
-    async def reconfigure(self, config: RunnerConfig) -> ReconfigureReport:
+    async def reconfigure(self, config: RunnerConfig, *, afresh: bool = False) -> ReconfigureReport:
         """Work by other settings from now on, as far as they can change while the runner runs.
 
         More slots are offered at once; of fewer, no running task is stopped. New brokers are connected to;
@@ -122,6 +122,7 @@ class Runner:
 
         Args:
             config: the settings, all of them.
+            afresh: later tasks also use the modules that are on disk now, as after `reload`.
 
         Returns:
             What has changed, and what needs a restart. The brokers that are left may still be draining.
@@ -140,7 +141,9 @@ class Runner:
             raise LocalProtocolError("the runner is not serving: it has not started, or is ending")
         report = changes_to(self.config, config, own_workers=self._processes is not None)
         if self._processes is not None:
-            await self._processes.reconfigure(self._process_config(report.config))
+            await self._processes.reconfigure(self._process_config(report.config), afresh=afresh)
+        elif afresh:
+            await shared.executor.reload()
         self._ledger.resize(report.config.max_concurrency)
         self.config = shared.config = report.config
         if "auth_token" in report.applied:

@@ -280,3 +280,63 @@ async def test_a_hangup_has_later_tasks_run_in_fresh_processes() -> None:
         assert not any("preload" in line for line in daemon.err)
         daemon.process.send_signal(signal.SIGTERM)
         assert await daemon.ended() == 0
+
+
+async def test_a_hangup_takes_new_settings_and_refuses_broken_ones(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("[run]\nmax-concurrency = 1\n")
+    async with (
+        open_scripted_broker() as broker,
+        open_daemon("run", "--config", str(config), environment=environment(broker.url)) as daemon,
+    ):
+        session = await broker.session()
+        await session.start(HANG)
+        await session.printed("running")
+
+        config.write_text("[run]\nmax-concurrency = 0\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.line(r"The reload failed, .* as it was: .*c\.toml: \[run\] max-concurrency: 0 is out of")
+
+        config.write_text(
+            "[run]\nmax-concurrency = 3\nstdlib-allow = ['json']\nlog-level = 'debug'\nhealth-check = true\n"
+            "task_timout = 5\n"
+        )
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.line("INFO +max-concurrency is now 3, was 1")
+        await daemon.line("INFO +stdlib-allow is now json, was none")
+        await daemon.line("WARNING health-check cannot change while the daemon runs: it stays false until")
+        await daemon.line(
+            r"WARNING .*c\.toml: \[run\] task_timout is no setting .* did you mean task-timeout\?"
+        )
+        await session.start("import json\nreturn json.loads('[1]')")
+        assert (await session.next(m.TaskDone)).data.decode() == {"result": [1]}, "beside the one that hangs"
+        await daemon.line("DEBUG +Task accepted")
+
+        config.write_text("[run]\ngraceful-shutdown-timeout = 1\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        await daemon.line("max-concurrency is now 5, was 3")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert await daemon.ended() == 0
+        assert "Traceback" not in daemon.all
+
+
+async def test_a_hangup_changes_brokers_and_tokens(tmp_path: Path) -> None:
+    config, token = tmp_path / "c.toml", tmp_path / "token"
+    async with open_scripted_broker() as first, open_scripted_broker() as second:
+        config.write_text(f"[run]\nbrokers = ['{first.url}']\nauth-token-file = 'token'\n")
+        token.write_text("a-token-that-is-wrong")
+        async with open_daemon("run", "--config", str(config)) as daemon:
+            await daemon.line("No connection to broker: .*403")
+            token.write_text(AUTH_TOKEN)
+            daemon.process.send_signal(signal.SIGHUP)
+            await daemon.line(r"auth-token is now \*\*\*, was \*\*\*")
+            session = await first.session()
+            config.write_text(f"[run]\nbrokers = ['{second.url}']\nauth-token-file = 'token'\n")
+            daemon.process.send_signal(signal.SIGHUP)
+            await (await second.session()).start("return 1")
+            with pytest.raises(Exception, match="clos"):
+                while True:
+                    await session.next(m.TaskOffer)
+            daemon.process.send_signal(signal.SIGTERM)
+            assert await daemon.ended() == 0
+            assert AUTH_TOKEN not in daemon.all

@@ -24,3 +24,9 @@ SECRET = "auth-token-0123456789"
 )
 def test_what_is_hidden(text: str, shown: str) -> None:
     assert hider([SECRET, f"{SECRET}-longer", 'quo"te-1234', "", "abc"])(text) == shown
+
+
+def test_secrets_that_come_later_are_hidden_with_those_before() -> None:
+    hide = hider([SECRET])
+    hide.add(["another-one", "", "abc"])
+    assert hide(f"{SECRET} another-one abc") == "*** *** abc"

@@ -7,7 +7,9 @@ import re
 import pytest
 
 from trio_runner.errors import ConfigError
+from trio_runner.runner.changes import changes_to
 from trio_runner.sandbox.policy import DEFAULT_BUILTINS_DENY
+from trio_runner.service.settings.entry import settings_of
 from trio_runner.service.settings.run import RunSettings
 from trio_runner.service.settings.run_config import oddities, runner_config
 from trio_runner.service.settings.table import Reading, read_settings
@@ -147,3 +149,38 @@ def test_odd_settings_are_one_line_each(variable: str, text: str, said: str) -> 
 )
 def test_sound_settings_are_not_odd(environ: dict[str, str]) -> None:
     assert not list(oddities(reading(environ)))
+
+
+CHANGED = {
+    "brokers": "http://b",
+    "auth_token": "other-token",
+    "grant_token": "a-grant-token",
+    "runner_id": "other",
+    "runners_path": "/other",
+    "max_concurrency": "9",
+    "max_payload": "5000",
+    "task_timeout": "9",
+    "stdlib_allow": "json",
+    "external_allow": "attrs",
+    "builtins_deny": "eval",
+    "preload": "json",
+    "block_env_access": "false",
+    "auto_shutdown_timeout": "9",
+    "graceful_shutdown_timeout": "9",
+    "sandbox": "off",
+    "sandbox_profile": "locked",
+    "sandbox_network": "deny",
+    "sandbox_disable": "seccomp",
+    "task_memory": "1GiB",
+    "task_open_files": "99",
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_the_table_calls_live_is_live_in_the_runner(name: str) -> None:
+    entry = next(entry for entry in settings_of(RunSettings) if entry.name == name)
+    before = runner_config(reading(AUTH), AUTH)
+    environ = {"N8N_RUNNERS_ID": before.runner_id, **AUTH, entry.variables[0]: CHANGED[name]}
+    report = changes_to(before, runner_config(reading(environ), environ))
+    assert bool(report.applied) is entry.live
+    assert bool(report.need_restart) is not entry.live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from contextlib import closing
 from functools import partial
 
@@ -16,6 +16,7 @@ from ... import __version__
 from ...broker.config import BrokerConfig
 from ...broker.serve import BrokerHandle, serve_broker
 from ..exits import ExitCode
+from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
 from ..logs.narration import LoggingObserver
 from ..settings.broker import BrokerSettings, broker_config
@@ -24,18 +25,24 @@ from ..systemd.notify import Notifier, open_notifier
 from ..systemd.sockets import take_sockets
 from .lifetime import live, run_to_exit_code
 from .pulse import keep_pulse
-from .signals import ignore_further_signals
+from .reload import Reloader
+from .signals import ignore_further_signals, reload_on_hangup
 from .status_line import broker_status
 
 __all__ = ["run_broker_daemon"]
 
 
-def run_broker_daemon(reading: Reading[BrokerSettings], environ: MutableMapping[str, str]) -> ExitCode:
+def run_broker_daemon(
+    reading: Reading[BrokerSettings],
+    environ: MutableMapping[str, str],
+    read: Callable[[], Reading[BrokerSettings]],
+) -> ExitCode:
     """Serve runners and requesters until told to end.
 
     Args:
         reading: the settings and where they were given.
         environ: the environment; what the service manager has put there is taken out of it.
+        read: reads the settings again; called at SIGHUP.
 
     Raises:
         ConfigError: there is no secret, settings contradict each other, or a socket that was handed over
@@ -43,10 +50,15 @@ def run_broker_daemon(reading: Reading[BrokerSettings], environ: MutableMapping[
     """
     with closing(open_notifier(environ)) as notifier:
         sockets = take_sockets(environ, pid=os.getpid())
-        return _run(reading, notifier, sockets)
+        return _run(reading, read, notifier, sockets)
 
 
-def _run(reading: Reading[BrokerSettings], notifier: Notifier, sockets: Sequence[socket.socket]) -> ExitCode:
+def _run(
+    reading: Reading[BrokerSettings],
+    read: Callable[[], Reading[BrokerSettings]],
+    notifier: Notifier,
+    sockets: Sequence[socket.socket],
+) -> ExitCode:
     settings = reading.settings
     config = broker_config(reading)
     if not settings.auth_token:
@@ -59,21 +71,38 @@ def _run(reading: Reading[BrokerSettings], notifier: Notifier, sockets: Sequence
         no_color=settings.no_color,
         secrets=(config.auth_token,),
     )
-    with logging_to(style):
+    with logging_to(style) as hide:
         for line in reading.warnings:
             structlog.get_logger("trio_runner").warning(line)
-        code = run_to_exit_code(lambda: _serve(config, notifier, sockets))
+        reloader = Reloader(
+            reading, read=read, apply=_apply, oddities=lambda now: iter(now.warnings), hide=hide.add
+        )
+        code = run_to_exit_code(lambda: _serve(config, reloader, notifier, sockets))
         ignore_further_signals()
         return code
 
 
-async def _serve(config: BrokerConfig, notifier: Notifier, sockets: Sequence[socket.socket]) -> None:
+async def _apply(reading: Reading[BrokerSettings]) -> None:
+    """Take what can change in a broker that runs: how much it logs."""
+    await trio.lowlevel.checkpoint()
+    if reading.settings.auth_token:
+        broker_config(reading)  # settings that contradict each other are refused now, not at the next start
+    set_level(reading.settings.log_level)
+
+
+async def _serve(
+    config: BrokerConfig,
+    reloader: Reloader[BrokerSettings],
+    notifier: Notifier,
+    sockets: Sequence[socket.socket],
+) -> None:
     ending = trio.Event()
     log = structlog.get_logger("trio_runner")
 
     async def serve() -> None:
         serve_here = partial(serve_broker, config, observer=LoggingObserver(), sockets=sockets)
         async with trio.open_nursery() as pulse:
+            await pulse.start(partial(reload_on_hangup, reloader.reload, notifier=notifier))
             async with trio.open_nursery() as nursery:
                 handle: BrokerHandle = await nursery.start(serve_here)
                 handed_over = " (handed over by systemd)" if sockets else ""

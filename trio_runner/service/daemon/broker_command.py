@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import click
 
@@ -37,10 +38,11 @@ Examples:
 
 def _run() -> int:
     ctx = click.get_current_context()
-    reading = settings_for(BrokerSettings, "broker", ctx, os.environ)
+    read = partial(settings_for, BrokerSettings, "broker", ctx, dict(os.environ))
+    reading = read()
     from .broker import run_broker_daemon  # trio and the rest: only for settings that can be read
 
-    return run_broker_daemon(reading, os.environ)
+    return run_broker_daemon(reading, os.environ, read)
 
 
 broker_command = SettingsCommand(

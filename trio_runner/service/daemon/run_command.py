@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import click
 
@@ -16,8 +17,8 @@ Run tasks for one or more brokers until told to end.
 
 Connects to the brokers, offers free slots and runs what it is given, each task in a process of its own. A
 lost connection is made again. SIGTERM and SIGINT stop the offers, let running tasks finish within the
-graceful limit and end the rest; a second signal ends them at once. SIGHUP loads modules afresh: later tasks
-use the versions that are on disk then, and no running task is disturbed.
+graceful limit and end the rest; a second signal ends them at once. SIGHUP reads the settings again and
+loads modules afresh: what can change does so for later tasks, and no running task is disturbed.
 """
 
 _EPILOG = """\
@@ -40,10 +41,11 @@ Examples:
 
 def _run() -> int:
     ctx = click.get_current_context()
-    reading = settings_for(RunSettings, "run", ctx, os.environ)
+    read = partial(settings_for, RunSettings, "run", ctx, dict(os.environ))
+    reading = read()
     from .runner import run_daemon  # trio and the rest: only for settings that can be read
 
-    return run_daemon(reading, os.environ)
+    return run_daemon(reading, os.environ, read)
 
 
 run_command = SettingsCommand(

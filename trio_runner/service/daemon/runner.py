@@ -6,10 +6,11 @@ whether its brokers do.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import closing
 from functools import partial
 
+import attrs
 import structlog
 import trio
 
@@ -17,6 +18,7 @@ from ... import __version__
 from ...runner.config import RunnerConfig
 from ...runner.serve import Runner
 from ..exits import ExitCode
+from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
 from ..logs.narration import LoggingObserver
 from ..settings.broker import BrokerSettings
@@ -27,27 +29,38 @@ from ..systemd.notify import Notifier, open_notifier
 from .health import serve_health
 from .lifetime import live, run_to_exit_code
 from .pulse import keep_pulse
+from .reload import Reloader
 from .signals import ignore_further_signals, reload_on_hangup
 from .status_line import runner_status
 
 __all__ = ["run_daemon"]
 
 
-def run_daemon(reading: Reading[RunSettings], environ: MutableMapping[str, str]) -> ExitCode:
+def run_daemon(
+    reading: Reading[RunSettings],
+    environ: MutableMapping[str, str],
+    read: Callable[[], Reading[RunSettings]],
+) -> ExitCode:
     """Serve tasks until told to end, idle or cut off for good.
 
     Args:
         reading: the settings and where they were given.
         environ: the environment; the secrets are taken out of it, so that no child process inherits them.
+        read: reads the settings again, secrets included; called at SIGHUP.
 
     Raises:
         ConfigError: settings contradict each other; nothing was started.
     """
     with closing(open_notifier(environ)) as notifier:
-        return _run(reading, environ, notifier)
+        return _run(reading, environ, read, notifier)
 
 
-def _run(reading: Reading[RunSettings], environ: MutableMapping[str, str], notifier: Notifier) -> ExitCode:
+def _run(
+    reading: Reading[RunSettings],
+    environ: MutableMapping[str, str],
+    read: Callable[[], Reading[RunSettings]],
+    notifier: Notifier,
+) -> ExitCode:
     settings = reading.settings
     config = runner_config(reading, environ)
     for name in secret_variables(RunSettings, BrokerSettings):
@@ -59,31 +72,49 @@ def _run(reading: Reading[RunSettings], environ: MutableMapping[str, str], notif
         no_color=settings.no_color,
         secrets=secrets,
     )
-    with logging_to(style):
+    with logging_to(style) as hide:
         _announce(reading, config)
-        code = run_to_exit_code(lambda: _serve(settings, config, notifier))
+        runner = Runner(config, observer=LoggingObserver())
+        reloader = Reloader(
+            reading,
+            read=read,
+            apply=lambda now: _apply(now, runner, environ),
+            oddities=oddities,
+            hide=hide.add,
+        )
+        code = run_to_exit_code(lambda: _serve(settings, runner, reloader, notifier))
         ignore_further_signals()
         return code
 
 
-async def _serve(settings: RunSettings, config: RunnerConfig, notifier: Notifier) -> None:
-    runner = Runner(config, observer=LoggingObserver())
+async def _apply(reading: Reading[RunSettings], runner: Runner, environ: Mapping[str, str]) -> None:
+    """Have a runner work by settings that were read again, and load its modules afresh."""
+    config = runner_config(reading, environ)
+    if not reading.settings.runner_id:  # random, but once
+        config = attrs.evolve(config, runner_id=runner.config.runner_id)
+    await runner.reconfigure(config, afresh=True)
+    set_level(reading.settings.log_level)
+    structlog.get_logger("trio_runner").info("New tasks use what is on disk now")
 
+
+async def _serve(
+    settings: RunSettings, runner: Runner, reloader: Reloader[RunSettings], notifier: Notifier
+) -> None:
     async def serve() -> None:
         async with trio.open_nursery() as nursery:
             if settings.health_check:
                 host, port = settings.health_check_host, settings.health_check_port
                 await nursery.start(serve_health, host, port, lambda: runner.statistics().ready)
-            await nursery.start(partial(reload_on_hangup, runner.reload, notifier=notifier))
+            await nursery.start(partial(reload_on_hangup, reloader.reload, notifier=notifier))
             nursery.start_soon(partial(keep_pulse, notifier, stalled=runner.stalled, status=status))
             nursery.start_soon(_tell_when_ready, runner, notifier)
             await runner.run()
             nursery.cancel_scope.cancel()
 
     def status() -> str:
-        return runner_status(runner.statistics(), config.brokers)
+        return runner_status(runner.statistics(), runner.config.brokers)
 
-    await live(serve, runner.shut_down, notifier=notifier, grace=lambda: config.grace)
+    await live(serve, runner.shut_down, notifier=notifier, grace=lambda: runner.config.grace)
 
 
 async def _tell_when_ready(runner: Runner, notifier: Notifier) -> None:

@@ -64,14 +64,12 @@ async def reload_on_hangup(
     with trio.open_signal_receiver(signal.SIGHUP) as arriving:
         task_status.started()
         async for _ in arriving:
-            log.info("SIGHUP received: loading modules afresh")
+            log.info("SIGHUP received: reading the settings again")
             notifier.reloading()
             try:
                 await reload()
             except TrioRunnerError as exc:
                 log.warning(f"The reload failed, and everything stays as it was: {exc}")
-            else:
-                log.info("New tasks use what is on disk now")
             notifier.reloaded()
 
 

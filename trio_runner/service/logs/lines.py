@@ -21,7 +21,7 @@ from .formats import Format, human_format, json_format
 from .journal import JOURNAL_SOCKET, Journal, is_journal
 from .levels import LEVELS, is_logged, set_level
 from .line_writer import LineWriter
-from .redaction import hider
+from .redaction import Hider, hider
 
 __all__ = ["LogStyle", "logging_to"]
 
@@ -54,8 +54,10 @@ def logging_to(
     *,
     environ: Mapping[str, str] = os.environ,
     journal_socket: str = JOURNAL_SOCKET,
-) -> Iterator[None]:
+) -> Iterator[Hider]:
     """Set logging up for a daemon, and take it down again when everything has been written.
+
+    Yields what hides the secrets: more can be added to it.
 
     Args:
         style: what is logged and how.
@@ -66,8 +68,9 @@ def logging_to(
     """
     stdout, stderr = stdout or sys.stdout, stderr or sys.stderr
     into_journal = style.format == "journal" or (style.format == "auto" and is_journal(stderr, environ))
-    journal = _open_journal(style, journal_socket) if into_journal else None
-    output = journal or _Streams(style, stdout, stderr)
+    hide = hider(style.secrets)
+    journal = _open_journal(hide, journal_socket) if into_journal else None
+    output = journal or _Streams(style, stdout, stderr, hide)
     root = logging.getLogger()
     before = (root.level, root.handlers[:], logging.raiseExceptions)
     root.handlers[:] = [_LibraryHandler(output.write)]
@@ -82,7 +85,7 @@ def logging_to(
         cache_logger_on_first_use=False,
     )
     try:
-        yield
+        yield hide
     finally:
         structlog.reset_defaults()
         root.level, root.handlers[:], logging.raiseExceptions = before
@@ -95,10 +98,10 @@ _Write = Callable[[str, str, Mapping[str, object], str], None]
 class _Streams:
     """Standard output and standard error."""
 
-    def __init__(self, style: LogStyle, stdout: TextIO | None, stderr: TextIO | None) -> None:
+    def __init__(self, style: LogStyle, stdout: TextIO | None, stderr: TextIO | None, hide: Hider) -> None:
         self._writer = LineWriter((stdout, stderr))
         self._formats = [_format(style, stream) for stream in (stdout, stderr)]
-        self._hide = hider(style.secrets)
+        self._hide = hide
 
     def write(self, level: str, message: str, about: Mapping[str, object], trace: str) -> None:
         number = 1 if LEVELS[level] >= logging.WARNING else 0
@@ -169,10 +172,10 @@ class _LibraryHandler(logging.Handler):
             self._write("error", "a log line could not be written", about, "")
 
 
-def _open_journal(style: LogStyle, path: str) -> Journal | None:
+def _open_journal(hide: Hider, path: str) -> Journal | None:
     """Connect to the journal; None: there is none, and lines go where the streams lead."""
     try:
-        return Journal(hider(style.secrets), path)
+        return Journal(hide, path)
     except OSError:
         return None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
-__all__ = ["escaped", "hider"]
+__all__ = ["Hider", "escaped", "hider"]
 
 # A shorter "secret" protects nothing, and replacing it would make the log unreadable.
 _SHORTEST_SECRET = 6
@@ -14,24 +14,38 @@ _SHORTEST_SECRET = 6
 _BEARER = re.compile(r"([bB][eE][aA][rR][eE][rR]\s+)[^\s'\",]+")
 
 
-def hider(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that replaces every secret in a text, also where it stands escaped in quotes.
+class Hider:
+    """Replaces every secret in a text, also where it stands escaped in quotes.
 
     Args:
         secrets: texts that must not appear; very short and empty ones are no secrets.
     """
-    forms = {
-        form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in (secret, escaped(secret))
-    }
-    longest_first = sorted(forms, key=len, reverse=True)
 
-    def hide(text: str) -> str:
-        for form in longest_first:
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._longest_first: list[str] = []
+        self.add(secrets)
+
+    def __call__(self, text: str) -> str:
+        """Return the text without the secrets."""
+        for form in self._longest_first:
             if form in text:
                 text = text.replace(form, "***")
         return _BEARER.sub(r"\1***", text)
 
-    return hide
+    def add(self, secrets: Iterable[str]) -> None:
+        """Hide further secrets too; those there are stay secrets."""
+        forms = {
+            form
+            for secret in secrets
+            if len(secret) >= _SHORTEST_SECRET
+            for form in (secret, escaped(secret))
+        }
+        self._longest_first = sorted(forms.union(self._longest_first), key=len, reverse=True)
+
+
+def hider(secrets: Iterable[str]) -> Hider:
+    """Return what replaces these secrets in a text."""
+    return Hider(secrets)
 
 
 def escaped(text: str) -> str:

@@ -55,6 +55,7 @@ def sandbox_word(name: str) -> Any:
         default=getattr(SandboxConfig(), name),
         about=about,
         group=_SANDBOX,
+        live=True,
     )
 
 
@@ -68,6 +69,7 @@ def disabled_walls() -> Any:
         default_text="none",
         about="Walls to leave out, by their names.",
         group=_SANDBOX,
+        live=True,
     )
 
 
@@ -83,6 +85,7 @@ def limit(name: str) -> Any:
         default_text=f"{usual}; locked: {locked}",
         about=f"{about}; 0: no limit.",
         group=_LIMITS,
+        live=True,
     )
 
 
