@@ -38,6 +38,9 @@ _COMMANDS = {
     "submit": _Entry(
         "submit.command", "submit_command", "Send Python code to a broker and print its result."
     ),
+    "config": _Entry(
+        "config.command", "config_command", "Show the settings in force, or print a file to start from."
+    ),
     "install-service": _Entry(
         "systemd.install_command", "install_service_command", "Write a systemd unit for a runner or a broker."
     ),

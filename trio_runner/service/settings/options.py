@@ -71,6 +71,13 @@ class SettingsCommand(click.Command):
                 for option in members:
                     _write_option(formatter, option)
         with formatter.section("Other"):
+            for param in self.get_params(ctx):
+                if (
+                    isinstance(param, click.Option)
+                    and not isinstance(param, SettingOption)
+                    and not param.is_eager
+                ):
+                    formatter.write(f"  {param.opts[0]:<{_COLUMN - 2}}{param.help}\n")
             formatter.write(f"{'  --help, -h':<{_COLUMN}}Show this message and exit.\n")
 
 
