@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 import trio
 from trio.testing import MockClock
@@ -106,6 +107,7 @@ async def test_the_rest_is_stopped_at_the_end_of_the_grace_and_told(autojump_clo
     assert stage.ended_at - began == 3
     assert run.cancelled
     assert stage.broker.error_messages() == ["Task was cancelled"]
+    assert [event.outcome for event in stage.observer.of(events.TaskEnded)] == ["shutdown"]
 
 
 async def test_a_last_result_that_takes_long_to_send_has_the_rest_of_the_grace(
@@ -173,6 +175,101 @@ async def test_cancelling_stops_everything_at_once(autojump_clock: MockClock) ->
         nursery.cancel_scope.cancel()
     assert run.cancelled
     assert trio.current_time() == 0
+    assert [event.outcome for event in stage.observer.of(events.TaskEnded)] == ["shutdown"]
+
+
+async def test_an_end_without_hurry_lets_tasks_take_their_time(autojump_clock: MockClock) -> None:
+    stage = Stage(make_config(grace=3))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await stage.broker.start_task("t")
+        run = await stage.executor.next_run()
+        stage.runner.drain()
+        await trio.sleep(50)
+        assert stage.runner.statistics().phase is RunnerPhase.DRAINING
+        run.complete("in its own time")
+    assert stage.ended_at == 50
+    assert await stage.broker.hear(m.TaskDone)
+
+
+async def test_an_end_without_hurry_can_be_hurried(autojump_clock: MockClock) -> None:
+    stage = Stage(make_config(grace=3))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await stage.broker.start_task("t")
+        run = await stage.executor.next_run()
+        stage.runner.drain()
+        await trio.sleep(20)
+        stage.runner.shut_down()
+    assert run.cancelled
+    assert stage.ended_at == 20 + 3
+
+
+async def test_a_runner_of_so_many_tasks_takes_no_more_and_loses_none(autojump_clock: MockClock) -> None:
+    stage = Stage(attrs.evolve(make_config(slots=3, grace=1), max_tasks=2))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        offers = [o for o in await stage.broker.hear(m.TaskOffer, count=3) if isinstance(o, m.TaskOffer)]
+        for offer in offers:  # three accepts in a row, before the runner has had a moment to end
+            stage.broker.send(m.TaskOfferAccept(f"of {offer.offer_id}", offer.offer_id))
+            stage.broker.send(m.TaskSettings(f"of {offer.offer_id}", CODE))
+        [rejected] = await stage.broker.hear(m.TaskRejected)
+        runs = [await stage.executor.next_run() for _ in range(2)]
+        await trio.sleep(40)
+        for run in runs:
+            run.complete()
+        await stage.broker.hear(m.TaskDone, count=2)
+    assert rejected == m.TaskRejected(f"of {offers[2].offer_id}", "Runner is shutting down")
+    assert stage.ended_at == 40
+    assert stage.observer.of(events.RunnerSpent) == [
+        events.RunnerSpent("2 tasks were taken, as many as it was started for")
+    ]
+
+
+async def test_a_runner_of_an_age_ends_a_little_before_it_once_its_tasks_have(
+    autojump_clock: MockClock,
+) -> None:
+    stage = Stage(attrs.evolve(make_config(grace=1), max_uptime=100.0))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await trio.sleep(89)
+        assert stage.runner.statistics().phase is RunnerPhase.SERVING
+        await stage.broker.start_task("t")
+        run = await stage.executor.next_run()
+        await trio.sleep(11)
+        assert stage.runner.statistics().phase is RunnerPhase.DRAINING
+        await trio.sleep(20)
+        run.complete()
+    assert stage.ended_at == 120
+    [spent] = stage.observer.of(events.RunnerSpent)
+    assert spent.why.endswith("of at most 100 seconds")
+
+
+async def test_a_runner_that_tries_again_makes_progress_and_one_that_does_not_is_stalled(
+    autojump_clock: MockClock,
+) -> None:
+    class Nobody(BrokerInMemory):
+        stuck = False
+
+        async def post_json(self, url: str, body: RawJson, *, settings: LinkSettings) -> HttpAnswer:
+            await trio.sleep(10)  # as long as it may take
+            if self.stuck:
+                await trio.sleep_forever()
+            raise LinkLost("nobody there")
+
+    dialer = Nobody()
+    runner = Runner(make_config(), executor=ScriptedExecutor(), dialer=dialer)
+    assert runner.stalled() is None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(runner.run)
+        for _ in range(100):
+            await trio.sleep(7)
+            assert runner.stalled() is None
+        dialer.stuck = True
+        await trio.sleep(100)
+        assert str(runner.stalled()).startswith("http://broker: a connection, or the failure to get one, is")
+        nursery.cancel_scope.cancel()
+    assert runner.stalled() is None
 
 
 async def test_a_runner_without_work_ends_by_itself(autojump_clock: MockClock) -> None:

@@ -171,7 +171,7 @@ async def test_the_grace_of_a_shutdown_ends_it_as_cancelled(autojump_clock: trio
         bench.begin(timeout=60)
         await bench.executor.next_run()
         bench.scope.end_by(bench.began + 10)
-    assert bench.outcome == Cancelled()
+    assert bench.outcome == Cancelled(at_shutdown=True)
     assert bench.ended_at == 10
 
 
@@ -191,7 +191,7 @@ async def test_settings_during_the_grace_do_not_extend_it(autojump_clock: trio.t
         bench = Bench(nursery)
         bench.scope.end_by(bench.began + 2)
         bench.begin(timeout=60)
-    assert bench.outcome == Cancelled()
+    assert bench.outcome == Cancelled(at_shutdown=True)
     assert bench.ended_at == 2
 
 

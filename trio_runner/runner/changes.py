@@ -18,6 +18,8 @@ _LIVE = (
     "max_concurrency",
     "task_timeout",
     "idle_timeout",
+    "max_tasks",
+    "max_uptime",
     "grace",
     "policy",
     "preload",

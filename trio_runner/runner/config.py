@@ -37,6 +37,10 @@ class RunnerConfig:
         settings_timeout: seconds an accepted task may wait for its settings before its slot is freed. The
             broker's own limit is 2 s, but large settings take their time from the requester to it.
         idle_timeout: seconds without a task after which the runner ends; 0: never.
+        max_tasks: tasks that the runner takes before it ends by itself; 0: any number. Every one that was
+            taken runs to its end; further accepts are rejected.
+        max_uptime: seconds after which the runner ends by itself, once its running tasks have; 0: never. What
+            holds is drawn between 90 and 100 % of it, so that a fleet does not end all at once.
         grace: seconds that running tasks get at shutdown.
         link: limits of the connections; `LinkSettings.max_message` is the payload limit, 1 000 bytes or more.
         offers: validity, jitter and latency buffer of offers.
@@ -58,6 +62,8 @@ class RunnerConfig:
     task_timeout: float = 60.0
     settings_timeout: float = 15.0
     idle_timeout: float = 0.0
+    max_tasks: int = 0
+    max_uptime: float = 0.0
     grace: float = 10.0
     link: LinkSettings = attrs.field(factory=LinkSettings)
     offers: OfferPolicy = attrs.field(factory=OfferPolicy)
@@ -77,7 +83,10 @@ class RunnerConfig:
             )
         for name in ("task_timeout", "settings_timeout", "grace"):
             _check_seconds(name, getattr(self, name), at_least=None)
-        _check_seconds("idle_timeout", self.idle_timeout, at_least=0)
+        for name in ("idle_timeout", "max_uptime"):
+            _check_seconds(name, getattr(self, name), at_least=0)
+        if self.max_tasks < 0:
+            raise ConfigError(f"max_tasks must be at least 0 (any number), not {self.max_tasks}")
         check_module_names("preload", self.preload)
 
 

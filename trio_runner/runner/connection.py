@@ -80,7 +80,9 @@ async def _one_connection(name: str, broker: str, tokens: TokenSource, shared: S
     url = broker_endpoint(broker, f"{config.runners_path}/_ws", query={"id": config.runner_id})
     # A token, a connection, and the end of it.
     limit = 2 * config.link.connect_timeout + config.link.close_timeout + _MARGIN
-    shared.expectations.expect(broker, "a connection, or the failure to get one", trio.current_time() + limit)
+    shared.expectations.expect(
+        broker, "a connection, or the failure to get one,", trio.current_time() + limit
+    )
     try:
         bearer = await tokens.fresh()
         async with shared.dialer.open_link(url, bearer=bearer, settings=config.link) as link:

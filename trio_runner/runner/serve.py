@@ -21,6 +21,7 @@ from .broker_lines import BrokerLines
 from .changes import ReconfigureReport, changes_to
 from .config import RunnerConfig
 from .dialer import Dialer, NetworkDialer
+from .exit_rules import wait_for_exit_rule
 from .records import Records
 from .shared import Shared
 from .snapshot import take_snapshot
@@ -71,7 +72,9 @@ class Runner:
         self._processes: ProcessExecutor | None = None
         self._lines: BrokerLines | None = None
         self._set_up = trio.Event()  # there is everything that can be reconfigured, or there will never be
+        self._ending = trio.Event()
         self._shutdown = trio.Event()
+        self._hurry = trio.CancelScope()
         self._registered = trio.Event()
         self._fatal: ConfigError | LinkError | None = None
 
@@ -112,6 +115,14 @@ class Runner:
         May be called at any time, from the event loop's thread, more than once; `run` returns when done.
         """
         self._shutdown.set()
+        self._ending.set()
+
+    def drain(self) -> None:
+        """Begin to end without hurry: stop offering, and let running tasks take their time.
+
+        Each has its own time limit. `shut_down` may follow, to end those that are left within the grace.
+        """
+        self._ending.set()
 
     async def reconfigure(self, config: RunnerConfig, *, afresh: bool = False) -> ReconfigureReport:
         """Work by other settings from now on, as far as they can change while the runner runs.
@@ -214,11 +225,12 @@ class Runner:
         self._shared = shared
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, task_status)
-            nursery.start_soon(self._end_when_idle, shared)
+            nursery.start_soon(self._end_by_rule, shared)
             self._lines = BrokerLines(shared, nursery, partial(self._give_up, nursery.cancel_scope))
             self._lines.serve(self.config.brokers)
             self._set_up.set()
-            await self._shutdown.wait()
+            await self._ending.wait()
+            nursery.start_soon(self._keep_grace, shared)
             await self._drain(shared)
             nursery.cancel_scope.cancel()
 
@@ -236,27 +248,21 @@ class Runner:
         await self._registered.wait()
         task_status.started(self)
 
-    async def _end_when_idle(self, shared: Shared) -> None:
-        while True:
-            limit = self.config.idle_timeout or math.inf
-            deadline = math.inf if self._ledger.held else shared.idle_since + limit
-            if trio.current_time() >= deadline:
-                break
-            await shared.changed.wait_until(deadline)
-        self._observer.observe(events.RunnerIdle(self.config.idle_timeout))
-        self.shut_down()
+    async def _end_by_rule(self, shared: Shared) -> None:
+        event = await wait_for_exit_rule(shared, trio.current_time())
+        self._observer.observe(event)
+        self.drain()
 
     async def _drain(self, shared: Shared) -> None:
-        """Stop offering, wait for the tasks and their replies, by the grace at the latest, and hang up."""
+        """Stop offering, wait for the tasks and their replies, and hang up."""
         self._phase = RunnerPhase.DRAINING
         self._ledger.drain()
         self._observer.observe(events.RunnerDraining("", self._ledger.held))
-        deadline = trio.current_time() + self.config.grace
         for session in shared.sessions:
-            session.drain(deadline)
+            session.drain(math.inf)
         while self._ledger.held:
             await shared.changed.wait_until(math.inf)
-        with trio.move_on_at(deadline):
+        with self._hurry:
             # Closing leaves little time for what is queued, and the last result may be large.
             for session in tuple(shared.sessions):
                 await session.flush()
@@ -265,6 +271,13 @@ class Runner:
         with trio.move_on_after(self.config.link.close_timeout):
             while shared.sessions:
                 await shared.changed.wait_until(math.inf)
+
+    async def _keep_grace(self, shared: Shared) -> None:
+        """Once the end is asked for with hurry, end the tasks that are left when the grace is over."""
+        await self._shutdown.wait()
+        self._hurry.deadline = trio.current_time() + self.config.grace
+        for session in shared.sessions:
+            session.drain(self._hurry.deadline)
 
 
 async def serve_runner(

@@ -21,6 +21,7 @@ from ..protocol.raw_json import RawJson
 from ..scheduling import observer as events
 from ..scheduling.ledger import Accepted
 from ..scheduling.outcome import (
+    Cancelled,
     Completed,
     Failed,
     Outcome,
@@ -76,6 +77,7 @@ class Session:
         self._verdict = Alarm()  # when the session would count as stalled
         self._receive_scope = trio.CancelScope()
         self._registered = False
+        self._lost = False
         self._complained: set[str] = set()
         self.tasks_stopped = 0
 
@@ -93,6 +95,7 @@ class Session:
             nursery.start_soon(self._watch_progress)
             try:
                 loss = await self._receive_loop(nursery)
+                self._lost = True
             finally:
                 self._leave()
             nursery.cancel_scope.cancel()
@@ -277,9 +280,14 @@ class Session:
             if self._link.statistics().queued_bytes > MOST_QUEUED:
                 await scope.linger(self._link.flush)
         except BaseException:  # Cancelled, which comes in groups from an executor that has nurseries
-            self._task_over(scope, "link-lost", "The connection to the broker was lost")
+            if self._lost:
+                self._task_over(scope, "link-lost", "The connection to the broker was lost")
+            else:
+                self._task_over(scope, "shutdown", "The runner was stopped")
             raise
         kind = "no-settings" if outcome is NO_SETTINGS else error_kind(outcome)
+        if isinstance(outcome, Cancelled) and outcome.at_shutdown:
+            kind = "shutdown"
         size = len(outcome.result) if isinstance(outcome, Completed) else 0
         cause = death_cause(outcome.exit_code) if isinstance(outcome, WorkerDied) else ""
         self._task_over(scope, kind, describe(outcome)[0], size, cause)

@@ -79,6 +79,7 @@ class Shared:
         token_changed: rung when there is another auth token: who waits for another try need not any more.
         outcomes: how many tasks ended in which way.
         expectations: what must happen next, and by when.
+        tasks_taken: accepts that were honoured.
         idle_since: when the runner last had a task, or could first have had one; infinite before that.
     """
 
@@ -93,6 +94,7 @@ class Shared:
     token_changed: Wakeup = attrs.field(factory=Wakeup)
     outcomes: Counter[str] = attrs.field(factory=Counter)
     expectations: Expectations = attrs.field(factory=Expectations)
+    tasks_taken: int = 0
     idle_since: float = math.inf
 
     def observe(self, event: Event) -> None:
@@ -111,6 +113,9 @@ class Shared:
     def took_task(self, session: OpenSession) -> None:
         """Note that a session took a slot: it goes to the end of the line."""
         self.expectations.progressed()
+        self.tasks_taken += 1
+        if self.config.max_tasks and self.tasks_taken >= self.config.max_tasks:
+            self.ledger.drain()  # at once: the next message may be another accept
         self.sessions.remove(session)
         self.sessions.append(session)
         self.changed.ring()

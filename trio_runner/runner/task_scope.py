@@ -162,7 +162,7 @@ class TaskScope:
         if self._cancelled:
             return Cancelled()
         if outcome is None or self._scope.cancelled_caught:
-            return Cancelled() if self._grace_end < self._deadline else self._overdue
+            return Cancelled(at_shutdown=True) if self._grace_end < self._deadline else self._overdue
         return outcome
 
     async def linger(self, wait: Callable[[], Awaitable[None]]) -> None:

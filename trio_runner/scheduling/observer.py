@@ -29,6 +29,7 @@ from .runner_events import (
     Registered,
     RunnerDraining,
     RunnerIdle,
+    RunnerSpent,
     Stalled,
     TaskAcceptedEvent,
     TaskEnded,
@@ -59,6 +60,7 @@ __all__ = [
     "RequestMatched",
     "RunnerDraining",
     "RunnerIdle",
+    "RunnerSpent",
     "Stalled",
     "TaskAcceptedEvent",
     "TaskEnded",
@@ -80,6 +82,7 @@ Event = (
     | MessageIgnored
     | RunnerDraining
     | RunnerIdle
+    | RunnerSpent
     | Stalled
     | ExecutorTrouble
     | WorkerGone

@@ -68,7 +68,13 @@ class TimedOut:
 
 @attrs.frozen
 class Cancelled:
-    """The runner stopped the task because the broker asked for it, or because it is shutting down."""
+    """The runner stopped the task.
+
+    Attributes:
+        at_shutdown: because it is shutting down and the grace is over; else because the broker asked for it.
+    """
+
+    at_shutdown: bool = False
 
 
 @attrs.frozen
@@ -139,8 +145,10 @@ def describe(outcome: Outcome) -> tuple[str, str]:
                 f"Task execution timed out after {amount} {'second' if amount == '1' else 'seconds'}",
                 "It ran longer than the runner allows. Split the work, or raise N8N_RUNNERS_TASK_TIMEOUT.",
             )
+        case Cancelled(at_shutdown=True):
+            return "Task was cancelled", "Its runner was shut down before it had finished. Run it again."
         case Cancelled():
-            return "Task was cancelled", "The task was stopped before it finished, on request or at shutdown."
+            return "Task was cancelled", "The task was stopped before it finished, on request."
         case WorkerDied(exit_code, description):
             return _death(exit_code), description or "The process that ran the code ended without a result."
 

@@ -14,6 +14,7 @@ __all__ = [
     "Registered",
     "RunnerDraining",
     "RunnerIdle",
+    "RunnerSpent",
     "Stalled",
     "TaskAcceptedEvent",
     "TaskEnded",
@@ -108,7 +109,7 @@ class TaskEnded:
 
     Attributes:
         outcome: ``completed``, ``user-code``, ``policy``, ``settings``, ``result``, ``timeout``,
-            ``cancelled``, ``worker-died``, ``link-lost`` or ``no-settings``.
+            ``cancelled``, ``shutdown``, ``worker-died``, ``link-lost`` or ``no-settings``.
         message: the error message, empty for a completed task.
         seconds: from accept to end.
         result_size: bytes of the result, 0 without one.
@@ -152,6 +153,13 @@ class RunnerDraining:
 
     broker: str
     running_tasks: int
+
+
+@attrs.frozen
+class RunnerSpent:
+    """The runner has done what it was started for and is about to end. `why` says what that was."""
+
+    why: str
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from trio_runner.errors import AuthRejected, ConfigError, LinkLost
 from trio_runner.service.daemon.lifetime import live, run_to_exit_code
 from trio_runner.service.exits import ExitCode
+from trio_runner.service.systemd.notify import Notifier
 
 
 def daemon_that_raises(exc: BaseException) -> Callable[[], Awaitable[None]]:
@@ -95,6 +96,39 @@ async def test_the_second_signal_cancels_and_the_next_acts_by_default() -> None:
         await live(main, lambda: signal.raise_signal(signal.SIGINT))
     assert [line["log_level"] for line in lines] == ["info", "warning"]
     assert handlers == [before], "while it tidies up, a third signal is not swallowed"
+
+
+async def test_quit_ends_at_once() -> None:
+    async def main() -> None:
+        signal.raise_signal(signal.SIGQUIT)
+        await trio.sleep_forever()
+
+    def never() -> None:
+        raise AssertionError("there is no grace")
+
+    with capture_logs() as lines:
+        await live(main, never)
+    assert [line["event"] for line in lines] == ["SIGQUIT received; ending at once"]
+    assert "killed" in lines[0]["remedy"]
+
+
+async def test_the_service_manager_is_told_how_long_the_end_may_take() -> None:
+    told: list[float] = []
+
+    class Recorder(Notifier):
+        def stopping(self, seconds: float) -> None:
+            told.append(seconds)
+
+    wound_down = trio.Event()
+
+    async def main() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await wound_down.wait()
+
+    with capture_logs():
+        await live(main, wound_down.set, notifier=Recorder(), grace=lambda: 100.0)
+    assert len(told) == 1
+    assert 110 < told[0] < 130, "the grace, and time to part"
 
 
 async def test_an_error_of_the_main_task_ends_the_watching() -> None:

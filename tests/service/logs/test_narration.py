@@ -162,7 +162,6 @@ def test_a_completed_task_names_its_owner(observer: LoggingObserver, lines: list
         ("timeout", "warning", "N8N_RUNNERS_TASK_TIMEOUT"),
         ("worker-died", "warning", "memory"),
         ("link-lost", "info", "ask again"),
-        ("shutdown", "warning", "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT"),
         ("no-settings", "warning", "settings"),
         ("runner", "warning", "machine"),
     ],
@@ -175,6 +174,15 @@ def test_a_failed_task_comes_with_a_remedy(
     assert (line["event"], line["log_level"]) == ("Task failed: what happened", level)
     assert line["outcome"] == outcome
     assert remedy in line["remedy"]
+
+
+def test_a_task_killed_at_shutdown_is_named(observer: LoggingObserver, lines: list[Any]) -> None:
+    observer.observe(events.TaskStarted(BROKER, "t1", "w1", "Invoices", "n1", "Clean"))
+    observer.observe(ended("shutdown", "Task was cancelled"))
+    line = lines[-1]
+    assert (line["event"], line["log_level"]) == ("Task killed at shutdown", "warning")
+    assert (line["task"], line["workflow"], line["node"]) == ("t1", "Invoices (w1)", "Clean (n1)")
+    assert "N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT" in line["remedy"]
 
 
 def test_a_cancelled_task_is_no_failure(observer: LoggingObserver, lines: list[Any]) -> None:

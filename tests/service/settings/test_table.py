@@ -75,6 +75,8 @@ RUN_CASES = [
     Case("task_file_size", "1m", 1024**2, "0", SIZE_BAD),
     Case("task_scratch", "1GB", 1024**3, "65536", SIZE_BAD),
     Case("auto_shutdown_timeout", "15", 15.0, "0", ("x", "-1", "nan", "inf")),
+    Case("max_tasks", "100", 100, "0", ("x", "-1", "1.5")),
+    Case("max_uptime", "3600", 3600.0, "0", ("x", "-1", "nan", "inf")),
     Case("graceful_shutdown_timeout", "1e1", 10.0, "3", SECONDS_BAD),
     Case("health_check", "yes", True, "No", ("enabled",)),
     Case("health_check_host", "0.0.0.0", "0.0.0.0", "::", ("a\tb",)),

@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+from ..exits import ExitCode, exit_codes_help
 from ..settings.broker import BrokerSettings
 from ..settings.options import SettingsCommand, options_for, settings_for
 
@@ -17,17 +18,14 @@ Match requests with runners on one port.
 
 Serves runners (this program's, n8n's own and others that speak its protocol) and requesters such as
 'trio-runner submit'. SIGTERM and SIGINT stop new work and let running tasks finish within the drain limit;
-a second signal ends at once.
+a second signal, or SIGQUIT, ends at once.
 """
 
-_EPILOG = """\
-Flags win over variables, and each {NAME}_FILE names a file that holds the value. An empty value counts as
+_EPILOG = f"""\
+Flags win over variables, and each {{NAME}}_FILE names a file that holds the value. An empty value counts as
 none.
 
-\b
-Exit codes:
-  0  told to end               2  a setting is wrong; nothing was started
-  1  a fault; see the log
+{exit_codes_help(code for code in ExitCode if code is not ExitCode.NO_BROKER)}
 
 \b
 Examples:

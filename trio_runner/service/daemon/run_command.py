@@ -7,6 +7,7 @@ from functools import partial
 
 import click
 
+from ..exits import ExitCode, exit_codes_help
 from ..settings.options import SettingsCommand, options_for, settings_for
 from ..settings.run import RunSettings
 
@@ -17,19 +18,15 @@ Run tasks for one or more brokers until told to end.
 
 Connects to the brokers, offers free slots and runs what it is given, each task in a process of its own. A
 lost connection is made again. SIGTERM and SIGINT stop the offers, let running tasks finish within the
-graceful limit and end the rest; a second signal ends them at once. SIGHUP reads the settings again and
-loads modules afresh: what can change does so for later tasks, and no running task is disturbed.
+graceful limit and end the rest; a second signal, or SIGQUIT, ends them at once. SIGHUP reads the settings
+again and loads modules afresh: what can change does so for later tasks, and no running task is disturbed.
 """
 
-_EPILOG = """\
+_EPILOG = f"""\
 Flags win over variables. Each N8N_RUNNERS_NAME may also be written TRIO_RUNNER_NAME, which wins, and each
-{NAME}_FILE names a file that holds the value. An empty value counts as none.
+{{NAME}}_FILE names a file that holds the value. An empty value counts as none.
 
-\b
-Exit codes:
-  0  told to end, or idle      2  a setting is wrong; nothing was started
-  1  a fault; see the log      3  the broker refused the token, or no
-                                  connection can be had with what was given
+{exit_codes_help(ExitCode)}
 
 \b
 Examples:

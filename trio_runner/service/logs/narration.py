@@ -136,6 +136,8 @@ class LoggingObserver:
             self._log.info("Task completed", **about, result_bytes=event.result_size)
         elif event.outcome == "cancelled":
             self._log.info("Task cancelled", **about)
+        elif event.outcome == "shutdown":
+            self._log.warning("Task killed at shutdown", **about, remedy=remedies.task_failed("shutdown"))
         else:
             level = "warning" if event.outcome in remedies.OPERATORS_MATTER else "info"
             remedy = remedies.task_failed(event.outcome)
@@ -157,6 +159,10 @@ class LoggingObserver:
             self._log.info(message, broker=event.broker, running=event.running_tasks)
         else:
             self._log.info("Shutting down; running tasks may finish", running=event.running_tasks)
+
+    @_about(events.RunnerSpent)
+    def _spent(self, event: events.RunnerSpent) -> None:
+        self._log.info(f"Ending by itself: {event.why}")
 
     @_about(events.RunnerIdle)
     def _idle(self, event: events.RunnerIdle) -> None:

@@ -211,6 +211,26 @@ class RunSettings:
         group=_LIFE,
         live=True,
     )
+    max_tasks: int = setting(
+        "TRIO_RUNNER_MAX_TASKS",
+        flag="--max-tasks",
+        kind=Number(0, 1_000_000_000),
+        default=0,
+        default_text="0 (any number)",
+        about="Tasks that the runner takes before it ends by itself, when the last of them has.",
+        group=_LIFE,
+        live=True,
+    )
+    max_uptime: float = setting(
+        "TRIO_RUNNER_MAX_UPTIME",
+        flag="--max-uptime",
+        kind=Seconds(or_zero="never"),
+        default=0.0,
+        default_text="0 (never)",
+        about="Seconds after which it ends by itself, once its tasks have; 90 to 100 % of it, by chance.",
+        group=_LIFE,
+        live=True,
+    )
     health_check: bool = setting(
         "TRIO_RUNNER_HEALTH_CHECK_SERVER_ENABLED",
         "N8N_RUNNERS_HEALTH_CHECK_SERVER_ENABLED",

@@ -49,6 +49,8 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
         max_concurrency=settings.max_concurrency,
         task_timeout=settings.task_timeout,
         idle_timeout=settings.auto_shutdown_timeout,
+        max_tasks=settings.max_tasks,
+        max_uptime=settings.max_uptime,
         grace=settings.graceful_shutdown_timeout,
         link=LinkSettings(max_message=settings.max_payload, ca_file=settings.ca_file or None),
         policy=policy,
