@@ -79,6 +79,7 @@ def test_runners_of_other_people_are_understood_by_their_messages(
         (Failed("no", kind="policy"), PolicyViolation),
         (TimedOut(60), TaskTimedOut),
         (Cancelled(), TaskCancelled),
+        (Cancelled(at_shutdown=True), TaskCancelled),
         (WorkerDiedOutcome(-9), WorkerDied),
     ],
 )

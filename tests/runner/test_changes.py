@@ -22,6 +22,8 @@ LIVE: dict[str, Any] = {
     "auth_token": "b",
     "max_concurrency": 7,
     "task_timeout": 1.0,
+    "max_tasks": 100,
+    "max_uptime": 3600.0,
     "idle_timeout": 1.0,
     "grace": 1.0,
     "policy": STRICT,

@@ -16,6 +16,7 @@ from trio_runner.runner.serve import Runner, serve_runner
 from trio_runner.runner.statistics import RunnerPhase
 from trio_runner.scheduling import observer as events
 from trio_runner.testing import RecordingObserver, ScriptedExecutor
+from trio_runner.transport.http_client import HttpAnswer
 from trio_runner.transport.link import LinkSettings
 
 from .broker_in_memory import BrokerInMemory
@@ -212,7 +213,7 @@ async def test_a_runner_of_so_many_tasks_takes_no_more_and_loses_none(autojump_c
         offers = [o for o in await stage.broker.hear(m.TaskOffer, count=3) if isinstance(o, m.TaskOffer)]
         for offer in offers:  # three accepts in a row, before the runner has had a moment to end
             stage.broker.send(m.TaskOfferAccept(f"of {offer.offer_id}", offer.offer_id))
-            stage.broker.send(m.TaskSettings(f"of {offer.offer_id}", CODE))
+            stage.broker.send(m.TaskSettings(f"of {offer.offer_id}", RawJson(b"{}")))
         [rejected] = await stage.broker.hear(m.TaskRejected)
         runs = [await stage.executor.next_run() for _ in range(2)]
         await trio.sleep(40)

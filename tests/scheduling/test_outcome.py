@@ -49,6 +49,7 @@ FAILURES: dict[str, tuple[Outcome, str, str]] = {
     "result is no JSON": (Failed("circular", kind="result"), "circular", "result"),
     "timeout": (TimedOut(60), "Task execution timed out after 60 seconds", "timeout"),
     "cancelled": (Cancelled(), "Task was cancelled", "cancelled"),
+    "shutdown": (Cancelled(at_shutdown=True), "Task was cancelled", "shutdown"),
     "killed": (
         WorkerDied(-signal.SIGKILL),
         "Process was forcefully killed (SIGKILL)",

@@ -27,6 +27,7 @@ _FAMILIES: Mapping[str, type[TaskError]] = {
     "result": UserCodeError,
     "timeout": TaskTimedOut,
     "cancelled": TaskCancelled,
+    "shutdown": TaskCancelled,
     "worker-died": WorkerDied,
     "runner-lost": RunnerLost,
     "no-settings": TaskError,

@@ -21,7 +21,6 @@ from ..protocol.raw_json import RawJson
 from ..scheduling import observer as events
 from ..scheduling.ledger import Accepted
 from ..scheduling.outcome import (
-    Cancelled,
     Completed,
     Failed,
     Outcome,
@@ -48,6 +47,9 @@ more, results that come faster than the connection carries them would fill the m
 # connection may take: the executor kills what does not answer much sooner. Seconds.
 _LATE_WATCH = 10.0
 _DYING = 90.0
+# How a task ends whose session does: name and message.
+_LINK_LOST = ("link-lost", "The connection to the broker was lost")
+_STOPPED = ("shutdown", "The runner was stopped")
 # Kinds of strange messages that are told per connection: a broker that finds more is no news.
 _COMPLAINTS = 20
 # Bytes of JSON. A longer task id, and none is, could leave no room for an answer that names it: see
@@ -280,14 +282,9 @@ class Session:
             if self._link.statistics().queued_bytes > MOST_QUEUED:
                 await scope.linger(self._link.flush)
         except BaseException:  # Cancelled, which comes in groups from an executor that has nurseries
-            if self._lost:
-                self._task_over(scope, "link-lost", "The connection to the broker was lost")
-            else:
-                self._task_over(scope, "shutdown", "The runner was stopped")
+            self._task_over(scope, *(_LINK_LOST if self._lost else _STOPPED))
             raise
         kind = "no-settings" if outcome is NO_SETTINGS else error_kind(outcome)
-        if isinstance(outcome, Cancelled) and outcome.at_shutdown:
-            kind = "shutdown"
         size = len(outcome.result) if isinstance(outcome, Completed) else 0
         cause = death_cause(outcome.exit_code) if isinstance(outcome, WorkerDied) else ""
         self._task_over(scope, kind, describe(outcome)[0], size, cause)

@@ -114,6 +114,8 @@ def error_kind(outcome: Outcome) -> str:
     """Return the short, stable name of an outcome, for logs, metrics and the ``kind`` of an error."""
     if isinstance(outcome, Failed):
         return outcome.kind
+    if isinstance(outcome, Cancelled) and outcome.at_shutdown:
+        return "shutdown"
     return {Completed: "completed", TimedOut: "timeout", Cancelled: "cancelled", WorkerDied: "worker-died"}[
         type(outcome)
     ]
