@@ -19,6 +19,7 @@ from trio_runner.errors import ConfigError
 from trio_runner.executor.config import ProcessExecutorConfig
 from trio_runner.executor.contract import ZygoteStatistics
 from trio_runner.executor.pool import open_process_executor
+from trio_runner.executor.reply import Approved
 from trio_runner.executor.worker import Worker
 from trio_runner.protocol.raw_json import RawJson
 from trio_runner.sandbox.framing import FrameKind, pack_header
@@ -95,7 +96,7 @@ class FakeZygote:
             self._asked.send_nowait(worker)
         return workers
 
-    def approve(self, digest: str, forget: str | None) -> None:
+    def approve(self, digest: str, _program: bytes, forget: str | None) -> None:
         """Remember it."""
         self.approved.append((digest, forget))
 
@@ -268,19 +269,25 @@ async def test_closing_wakes_whoever_waits_for_a_worker(
         await ended.wait()
 
 
-async def test_analyses_are_kept_up_to_a_limit_and_told_to_the_next_zygote(
+async def test_programs_are_kept_up_to_a_limit_and_made_anew_by_the_next_zygote(
     play: Play, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trio_runner.executor.pool._APPROVED_KEPT", 3)
     async with open_process_executor(COLD, observer=play) as executor:
         await trio.testing.wait_all_tasks_blocked()
-        for digest in "abcadea":
-            executor._approve(digest)  # type: ignore[attr-defined]
         first = play.zygotes[0]
+        worker = Worker(99, first)
+        for digest in "abcadea":
+            executor._approve(Approved(digest, b"program"), worker)  # type: ignore[attr-defined]
         assert first.approved == [("a", None), ("b", None), ("c", None), ("d", "b"), ("e", "c")]
         play.script = ["zygote is lost"]
         await executor.run(job("return True"), Events())
-        assert play.zygotes[1].approved == [("d", None), ("e", None), ("a", None)]
+        executor._approve(Approved("f", b"of another Python"), worker)  # type: ignore[attr-defined]
+        assert play.zygotes[1].approved == []
+        for descriptor in worker.hand_over():
+            os.close(descriptor)
+        worker.end(0)
+        worker.release()
 
 
 STRICT = Policy(stdlib_allow=frozenset({"json"}))

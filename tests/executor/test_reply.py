@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trio_runner.executor.contract import ExecutorEvent, Printed, Started
 from trio_runner.executor.reply import Approved, Reply
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.sandbox.framing import HEADER, FrameKind, pack_header
+from trio_runner.sandbox.framing import HEADER, PROGRAM_LIMIT, FrameKind, pack_header
 from trio_runner.scheduling.outcome import Completed, Failed
 
 DIGEST = "0123456789abcdef" * 4
@@ -218,6 +218,14 @@ def test_code_cannot_vouch_for_other_code() -> None:
         reply, events = reply_to(before + forged)
         assert Approved("f" * 64) not in events
         assert isinstance(reply.outcome, Failed)
+
+
+def test_an_approval_may_carry_the_program() -> None:
+    _, events = reply_to(STARTED + frame(FrameKind.APPROVED, DIGEST.encode() + b"\xe3program"))
+    assert events[1:] == [Approved(DIGEST, b"\xe3program")]
+    largest = frame(FrameKind.APPROVED, DIGEST.encode() + bytes(PROGRAM_LIMIT))
+    assert reply_to(STARTED + largest)[0].outcome is None
+    assert "it takes at most" in broken(STARTED + frame(FrameKind.APPROVED, bytes(65 + PROGRAM_LIMIT)))
 
 
 @pytest.mark.parametrize("digest", [b"", b"f" * 63, b"F" * 64, b"g" * 64, b"\xe9" * 64])

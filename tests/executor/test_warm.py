@@ -179,3 +179,25 @@ async def test_another_number_does_not_wake_those_that_rest(
         assert warm.take() is not None
         await trio.testing.wait_all_tasks_blocked()
         assert len(warm) == 5
+
+
+async def test_in_a_calm_moment_the_next_two_are_told_to_rehearse_once(
+    zygote: Zygote, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with kept(zygote, 4) as warm:
+        await trio.sleep(1)
+        first, second, third, fourth = zygote.workers
+        assert [worker.prepared for worker in zygote.workers] == [True, True, False, False]
+        assert warm.take() is first
+        await trio.sleep(1)
+        assert [worker.prepared for worker in (second, third, fourth)] == [True, True, False]
+
+
+async def test_under_load_nobody_rehearses(zygote: Zygote, autojump_clock: trio.testing.MockClock) -> None:
+    async with kept(zygote, 4) as warm:
+        await trio.sleep(1)
+        for _ in range(3):
+            warm.take()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(zygote.workers) > 4
+        assert not any(worker.prepared for worker in zygote.workers[2:])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Container
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from trio_runner.sandbox.framing import FrameKind
 from trio_runner.sandbox.policy import Policy
 from trio_runner.sandbox.task import run_task
+
+NONE: Mapping[str, bytes] = MappingProxyType({})
+"""No program is known from an earlier task."""
 
 ALL = "runOnceForAllItems"
 EACH = "runOnceForEachItem"
@@ -61,13 +65,15 @@ class Frames:
         return payload
 
 
-def run_settings(settings: bytes, *, policy: Policy | None = None, approved: Container[str] = ()) -> Frames:
+def run_settings(
+    settings: bytes, *, policy: Policy | None = None, approved: Mapping[str, bytes] = NONE
+) -> Frames:
     """Run a task from the bytes of its settings."""
     frames: list[tuple[FrameKind, Any]] = []
 
     def send(kind: FrameKind, payload: bytes) -> None:
         plain = kind is FrameKind.APPROVED
-        frames.append((kind, payload.decode() if plain else json.loads(payload.decode("utf-8"))))
+        frames.append((kind, payload if plain else json.loads(payload.decode("utf-8"))))
 
     run_task(settings, policy or Policy(), send, approved=approved)
     return Frames(frames)
@@ -79,7 +85,7 @@ def run(
     *,
     mode: str = ALL,
     policy: Policy | None = None,
-    approved: Container[str] = (),
+    approved: Mapping[str, bytes] = NONE,
     **settings: object,
 ) -> Frames:
     """Run a task with this code."""

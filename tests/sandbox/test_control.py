@@ -13,7 +13,7 @@ MESSAGES: list[control.Message] = [
     control.Configure('{"text": "two\\nlines é"}', "{}", "/scratch"),
     control.Fork((1, 2)),
     control.End(1),
-    control.Approve("d" * 64, None),
+    control.Approve("d" * 64, "cHJvZ3JhbQ=="),
     control.Approve("d" * 64, forget="e" * 64),
     control.Hello(7, ()),
     control.Forked((1, 2), (8, 9)),

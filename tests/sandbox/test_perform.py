@@ -28,7 +28,7 @@ out = os.fdopen(os.dup(1), 'wb', buffering=0)
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 def send(kind, payload):
-    line = b'%d ' % kind + payload + b'\\n'
+    line = b'%d ' % kind + payload.hex().encode() + b'\\n'
     out.write(line[:5])
     if callable(signal.getsignal(signal.SIGUSR1)):
         os.kill(os.getpid(), signal.SIGUSR1)
@@ -58,9 +58,9 @@ def perform(
     assert ended.returncode == 0, ended.stderr.decode()
     frames: list[tuple[FrameKind, Any]] = []
     for line in ended.stdout.splitlines():
-        kind, _, payload = line.partition(b" ")
-        plain = int(kind) == FrameKind.APPROVED
-        frames.append((FrameKind(int(kind)), payload.decode() if plain else json.loads(payload)))
+        number, _, digits = line.decode().partition(" ")
+        kind, payload = FrameKind(int(number)), bytes.fromhex(digits)
+        frames.append((kind, payload if kind is FrameKind.APPROVED else json.loads(payload)))
     return Frames(frames)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import linecache
+import marshal
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ RESULT, FAILED = FrameKind.RESULT, FrameKind.FAILED
         ("print(1)\nreturn float('nan')", [STARTED, APPROVED, PRINTED, FAILED]),
         ("print(1)\nimport os", [STARTED, FAILED]),
         ("print(1", [STARTED, FAILED]),
-        ("print(1)\nbreak", [STARTED, APPROVED, FAILED]),
+        ("print(1)\nbreak", [STARTED, FAILED]),
     ],
 )
 def test_the_order_of_frames(code: str, kinds: list[FrameKind]) -> None:
@@ -44,24 +45,42 @@ def test_the_order_of_frames(code: str, kinds: list[FrameKind]) -> None:
 def test_approval_names_the_code_and_is_not_repeated() -> None:
     code = "return 1"
     name = digest(code, Policy())
+    (first,) = run(code).payloads(APPROVED)
+    assert (first[:64].decode(), marshal.loads(first[64:]).co_filename) == (name, CODE_NAME)
+    known = run(code, approved={name: first[64:]})
+    assert (known.kinds, known.payloads(APPROVED)) == ([STARTED, APPROVED, RESULT], [name.encode()])
+    assert run(code, approved={digest(code, CLASSES): first[64:]}).payloads(APPROVED) == [first]
+
+
+def test_a_program_that_is_known_runs_as_the_code_would() -> None:
+    code = "# a comment\n\nraise ValueError('here')"
+    (first,) = run(code).payloads(APPROVED)
+    failure = run(code, approved={digest(code, Policy()): first[64:]}).failure
+    assert failure == run(code).failure
+    assert (failure["lineNumber"], "raise ValueError('here')" in failure["stack"]) == (3, True)
+
+
+def test_a_program_too_large_to_be_kept_is_approved_all_the_same() -> None:
+    code = f"return len({'x' * 100_000!r})"
+    name = digest(code, Policy()).encode()
     assert run(code).payloads(APPROVED) == [name]
-    assert run(code, approved={name}).kinds == [STARTED, RESULT]
-    assert run(code, approved={digest(code, CLASSES)}).payloads(APPROVED) == [name]
+    again = run(code, approved={name.decode(): b""})
+    assert (again.payloads(APPROVED), again.result) == ([name], 100_000)
 
 
 def test_approved_code_is_not_analysed_again_but_guarded_still() -> None:
     refused = "import os\nreturn os.getcwd()"
-    frames = run(refused, approved={digest(refused, Policy())})
+    frames = run(refused, approved={digest(refused, Policy()): b""})
     assert frames.failure["message"] == "Security violation detected"
     assert frames.failure["description"].startswith("Line 1: Import of standard library module 'os'")
     template = "t = '{0.__class__}'\nreturn t.format(1)"
-    frames = run(template, approved={digest(template, Policy())})
+    frames = run(template, approved={digest(template, Policy()): b""})
     assert frames.failure["kind"] == "policy"
 
 
 def test_code_is_not_analysed_where_everything_is_allowed() -> None:
     frames = run("return ().__class__.__name__ + '__globals__'", policy=FREE)
-    assert frames.kinds == [STARTED, RESULT]
+    assert frames.kinds == [STARTED, APPROVED, RESULT]
     assert frames.result == "tuple__globals__"
 
 
@@ -99,7 +118,7 @@ def test_very_many_findings_are_bounded() -> None:
 )
 def test_code_may_catch_what_is_refused_at_run_time(code: str) -> None:
     name = digest(code, allowing("json"))
-    assert run(code, policy=allowing("json"), approved={name}).result == "caught"
+    assert run(code, policy=allowing("json"), approved={name: b""}).result == "caught"
 
 
 def test_the_environment_of_the_tests_is_untouched() -> None:
@@ -140,7 +159,8 @@ def test_every_task_starts_and_ends_once(lines: list[str], each: bool) -> None:
     frames = run("\n".join(lines), [{}, {}], mode=mode, policy=FREE)
     assert frames.kinds[0] is STARTED
     assert frames.kinds[-1] in (RESULT, FAILED)
-    assert set(frames.kinds[1:-1]) <= {PRINTED}
+    assert frames.kinds[1] in (APPROVED, FAILED)
+    assert set(frames.kinds[2:-1]) <= {PRINTED}
 
 
 # --- rehearsals -------------------------------------------------------------------------------------

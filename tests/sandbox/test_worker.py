@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from binascii import b2a_base64
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from trio_runner.sandbox import control
 from trio_runner.sandbox.framing import FrameKind, pack_header
 from trio_runner.sandbox.policy import Policy
-from trio_runner.sandbox.worker import _Approved, _receive_task
+from trio_runner.sandbox.worker import _receive_task
 
 from .zygotes import HeldZygote, one_worker
 
@@ -30,7 +31,7 @@ def test_a_task_in_pieces() -> None:
     sender = threading.Thread(target=send)
     with near, far:
         sender.start()
-        assert _receive_task(far) == settings
+        assert _receive_task(far, lambda: None) == settings
         sender.join()
 
 
@@ -43,17 +44,23 @@ def test_a_runner_that_hangs_up_before_the_task_is_whole(sent: bytes) -> None:
         near.sendall(sent)
         near.close()
         with pytest.raises(EOFError):
-            _receive_task(far)
+            _receive_task(far, lambda: None)
 
 
-def test_a_known_digest_is_said_aloud() -> None:
-    sent: list[tuple[FrameKind, bytes]] = []
-    approved = _Approved({"known"}, lambda kind, payload: sent.append((kind, payload)))
-    assert "unknown" not in approved
-    assert not approved.__contains__(7)
-    assert sent == []
-    assert "known" in approved
-    assert sent == [(FrameKind.APPROVED, b"known")]
+@pytest.mark.parametrize(("waiting", "rehearsals"), [(False, 1), (True, 0)])
+def test_a_rehearsal_never_holds_up_a_task(waiting: bool, rehearsals: int) -> None:
+    near, far = socket.socketpair()
+    task = pack_header(FrameKind.TASK, 2) + b"{}"
+    held: list[int] = []
+
+    def rehearse() -> None:
+        held.append(1)
+        near.sendall(task)
+
+    with near, far:
+        near.sendall(pack_header(FrameKind.REHEARSE, 0) + (task if waiting else b""))
+        assert _receive_task(far, rehearse) == b"{}"
+    assert len(held) == rehearsals
 
 
 def test_analysed_code_always_runs_behind_an_approval(tmp_path: Path) -> None:
@@ -63,10 +70,12 @@ def test_analysed_code_always_runs_behind_an_approval(tmp_path: Path) -> None:
         first = list(worker.frames())
         assert [kind for kind, _ in first] == kinds
         zygote.ended()
-        zygote.send(control.Approve(first[1][1].decode()))
+        name, program = first[1][1][:64], first[1][1][64:]
+        assert program
+        zygote.send(control.Approve(name.decode(), b2a_base64(program, newline=False).decode()))
         again = zygote.fork()
         again.send("print('running')")
-        assert list(again.frames()) == first
+        assert list(again.frames()) == [first[0], (FrameKind.APPROVED, name), *first[2:]]
 
 
 def test_a_forgotten_analysis_is_done_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,8 @@ def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
     with one_worker(scratch) as (held, worker):
         worker.send("print('hi')\nreturn 1 + 1")
         frames = list(worker.frames())
-        assert [kind for kind, _ in frames] == [FrameKind.STARTED, FrameKind.PRINTED, FrameKind.RESULT]
+        kinds = [FrameKind.STARTED, FrameKind.APPROVED, FrameKind.PRINTED, FrameKind.RESULT]
+        assert [kind for kind, _ in frames] == kinds
         assert frames[-1][1] == b"2"
         ended = held.ended()
         assert ended == control.Ended(worker.number, 0)
@@ -129,10 +131,8 @@ def test_hanging_up_ends_everything(scratch: Path) -> None:
     held = HeldZygote(scratch)
     workers = [held.fork() for _ in range(3)]
     workers[0].send(DAEMON + "open('left', 'w').close()\nprint('ready')\ntime.sleep(1000)")
-    printed = [
-        payload for _, payload in zip(range(3), (payload for _, payload in workers[0].frames()), strict=False)
-    ]
-    daemon = os.pidfd_open(int("".join(filter(str.isdigit, printed[1].decode().partition("text")[2]))))
+    printed = [payload for kind, payload in islice(workers[0].frames(), 4) if kind is FrameKind.PRINTED]
+    daemon = os.pidfd_open(int("".join(filter(str.isdigit, printed[0].decode().partition("text")[2]))))
     assert held.hang_up() == 0
     assert all(is_dead(worker.pidfd) for worker in workers)
     assert is_dead(daemon)

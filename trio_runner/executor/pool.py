@@ -108,7 +108,7 @@ class _Pool:
     def __init__(self, config: ProcessExecutorConfig, observer: Observer) -> None:
         self._config = config
         self._observer = observer
-        self._approved: OrderedDict[str, None] = OrderedDict()
+        self._approved: OrderedDict[str, bytes] = OrderedDict()
         self._backoff = Backoff()
         self._not_before = -float("inf")  # no fork before this time: the last ones failed
         self._warm = WarmWorkers(config.warm_workers, self._fork, self._wait_until_forking)
@@ -180,7 +180,7 @@ class _Pool:
     ) -> Completed | Failed | WorkerDied:
         def deliver(event: ExecutorEvent | Approved) -> None:
             if isinstance(event, Approved):
-                self._approve(event.digest)
+                self._approve(event, worker)
             else:
                 on_event(event)
 
@@ -288,19 +288,23 @@ class _Pool:
         self._warm.refill()
         self._observer.observe(ExecutorTrouble(why))
 
-    def _approve(self, digest: str) -> None:
+    def _approve(self, approved: Approved, worker: Worker) -> None:
+        digest, zygote = approved.digest, self._supply.current
+        if zygote is None or worker.keeper is not zygote:
+            return
         if digest in self._approved:
             self._approved.move_to_end(digest)
             return
         forget = self._approved.popitem(last=False)[0] if len(self._approved) >= _APPROVED_KEPT else None
-        self._approved[digest] = None
-        if self._supply.current is not None:
-            self._supply.current.approve(digest, forget)
+        self._approved[digest] = approved.program
+        zygote.approve(digest, approved.program, forget)
 
-    def _on_arrival(self, zygote: Zygote) -> None:
-        """Tell a new zygote what the last one knew, and have it fork the workers that wait for a task."""
-        for digest in self._approved:
-            zygote.approve(digest, None)
+    def _on_arrival(self, _zygote: Zygote) -> None:
+        """Have a new zygote fork the workers that wait for a task.
+
+        It makes its programs anew: it may be of another version of Python, or of this package.
+        """
+        self._approved.clear()
         self._warm.replace_all()
 
     # --- from the opening to the end ---

@@ -1,13 +1,13 @@
 """What a worker sends back, taken apart and judged as it arrives. Sans-IO.
 
-Theory of operation. Until it has said `STARTED`, and `APPROVED` if the code was analysed, a worker is ours;
+Theory of operation. Until it has said `STARTED` and `APPROVED`, a worker is ours;
 from then on it runs the person's code, which holds the socket too and may write anything to it. So a reply
 is a small state machine: each phase takes some kinds of frame, each kind has a largest size, and there is a
 largest number of prints. Whatever else arrives ends the task with one outcome; nothing that a worker sends
 raises, or takes more memory than the largest frame that is allowed.
 
-`APPROVED` is taken only straight after `STARTED`, and code that was analysed never runs without one having
-been sent by the worker itself. So code cannot vouch for other code.
+`APPROVED` is taken only straight after `STARTED`, and no code runs without one having been sent by the worker
+itself. So code cannot vouch for other code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import re
 import attrs
 
 from ..protocol.raw_json import RawJson
-from ..sandbox.framing import HEADER, FrameKind, unpack_header
+from ..sandbox.framing import HEADER, PROGRAM_LIMIT, FrameKind, unpack_header
 from ..scheduling.outcome import Completed, Failed, FailureKind
 from .contract import ExecutorEvent, Printed, Started
 
@@ -29,9 +29,15 @@ __all__ = ["Approved", "Reply"]
 
 @attrs.frozen
 class Approved:
-    """The worker's analysis of the code found nothing. `digest` stands for the code."""
+    """The code is fit to run.
+
+    Attributes:
+        digest: stands for the code.
+        program: the code as the worker compiled it, for other workers; empty: it was known, or is too large.
+    """
 
     digest: str
+    program: bytes = b""
 
 
 class _Phase(enum.Enum):
@@ -50,10 +56,11 @@ _TAKEN: dict[_Phase, frozenset[FrameKind]] = {
     _Phase.OVER: frozenset(),
 }
 
+_DIGEST_SIZE = 64
 # Bytes. Names of workflows and nodes; one print; a failure with captured stderr and a stack.
 _LARGEST = {
     FrameKind.STARTED: 1024**2,
-    FrameKind.APPROVED: 64,
+    FrameKind.APPROVED: _DIGEST_SIZE + PROGRAM_LIMIT,
     FrameKind.PRINTED: 8 * 1024**2,
     FrameKind.FAILED: 4 * 1024**2,
 }
@@ -220,10 +227,10 @@ def _started(payload: bytes) -> Started:
 
 
 def _approved(payload: bytes) -> Approved:
-    digest = payload.decode("ascii")
+    digest = payload[:_DIGEST_SIZE].decode("ascii")
     if not _DIGEST.fullmatch(digest):
         raise ValueError("not a digest of 64 hexadecimal digits")
-    return Approved(digest)
+    return Approved(digest, payload[_DIGEST_SIZE:])
 
 
 def _result(payload: bytes) -> Completed | Failed:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import trio
 
+from ..sandbox.framing import FrameKind, pack_header
+
 __all__ = ["Keeper", "Worker"]
 
 # Bytes of what native code wrote to descriptor 2 that a description of a death quotes.
@@ -40,9 +42,11 @@ class Worker:
 
     Attributes:
         number: see Args.
+        keeper: see Args.
         channel: the runner's end of the socket pair; non-blocking. At the worker's end, what it sent stays
             readable, followed by the end of the stream.
         pid: the process id, None until it is known. For people and tests: to signal it, use `kill`.
+        prepared: it was told to rehearse.
         ended: set once nothing of the worker is left.
         exit_code: what ``waitpid`` told, once it has ended; None if nobody knows: the fork failed, or the
             zygote was lost.
@@ -53,13 +57,14 @@ class Worker:
 
     def __init__(self, number: int, keeper: Keeper) -> None:
         self.number = number
-        self._keeper = keeper
+        self.keeper = keeper
         self.channel, self._far_channel = socket.socketpair()
         self.channel.setblocking(False)
         self._stderr, self._far_stderr = _pipe()
         self.pid: int | None = None
         self._pidfd: int | None = None
         self._released = False
+        self.prepared = False
         self.ended = trio.Event()
         self.exit_code: int | None = None
         self.epitaph = ""
@@ -96,6 +101,13 @@ class Worker:
 
     # --- for whoever uses the worker ---
 
+    def prepare(self) -> None:
+        """Have the worker rehearse while it waits: its task is likely to be the next. Once is enough."""
+        if not self.prepared:
+            self.prepared = True
+            with contextlib.suppress(OSError):  # it has ended; a fresh socket takes nine bytes
+                self.channel.send(pack_header(FrameKind.REHEARSE, 0))
+
     def kill(self) -> None:
         """End the worker and all it left behind; `ended` tells when that is done.
 
@@ -104,12 +116,12 @@ class Worker:
         """
         self.kill_process()
         if not self.ended.is_set():
-            self._keeper.end(self)
+            self.keeper.end(self)
 
     def retire(self) -> None:
         """Have the worker end that has done its task: most often, it does so without being asked."""
         if not self.ended.is_set():
-            self._keeper.retire(self)
+            self.keeper.retire(self)
 
     def kill_process(self) -> None:
         """Kill the process, and its group where the kernel can, without the zygote."""

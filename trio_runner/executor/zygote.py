@@ -7,6 +7,7 @@ answer in time is killed, and a zygote that is gone, however it went, ends all i
 
 from __future__ import annotations
 
+from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 
 import trio
@@ -179,9 +180,15 @@ class Zygote:
         self._link.post(control.Fork(tuple(worker.number for worker in workers)), descriptors)
         return workers
 
-    def approve(self, digest: str, forget: str | None) -> None:
-        """Have later workers know that the analysis of this code found nothing."""
-        self._link.post(control.Approve(digest, forget))
+    def approve(self, digest: str, program: bytes, forget: str | None) -> None:
+        """Have later workers know that this code is fit to run, and as which program.
+
+        Args:
+            digest: stands for the code.
+            program: see `Approved`.
+            forget: digest of another code, to be forgotten.
+        """
+        self._link.post(control.Approve(digest, b2a_base64(program, newline=False).decode(), forget))
 
     def leave(self) -> None:
         """Fork no more, and end with the last of the workers there are; `serve` returns then."""

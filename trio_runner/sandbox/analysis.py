@@ -33,7 +33,7 @@ Finding = tuple[int, str]
 
 
 def digest(code: str, policy: Policy) -> str:
-    """Return the name under which a clean analysis of `code` is remembered: it depends on the policy too."""
+    """Return the name under which the program made of `code` is remembered: it depends on the policy too."""
     rules = [sorted(policy.stdlib_allow), sorted(policy.external_allow), sorted(policy.builtins_deny)]
     return blake2b(json.dumps([rules, code]).encode("ascii"), digest_size=32).hexdigest()
 

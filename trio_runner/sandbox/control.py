@@ -73,9 +73,16 @@ class End:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Approve:
-    """Runner to zygote: the analysis of code with this digest found nothing; `forget` makes room for it."""
+    """Runner to zygote: code with this digest is fit to run; `forget` makes room for it.
+
+    Attributes:
+        digest: stands for the code and the policy.
+        program: the compiled code, in base64; empty: it is too large to be kept.
+        forget: the digest of another code.
+    """
 
     digest: str
+    program: str = ""
     forget: str | None = None
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import enum
 import struct
 
-__all__ = ["HEADER", "FrameKind", "pack_header", "unpack_header"]
+__all__ = ["HEADER", "PROGRAM_LIMIT", "FrameKind", "pack_header", "unpack_header"]
 
 HEADER = struct.Struct("!BQ")
+PROGRAM_LIMIT = 64 * 1024
+"""Bytes of a compiled program that is kept for later tasks; five hundred of them are."""
 
 
 class FrameKind(enum.IntEnum):
     """What a frame carries.
 
-    A worker receives one `TASK` and answers with at most one `STARTED`, at most one `APPROVED`, any number of
-    `PRINTED`, and exactly one of `RESULT` and `FAILED`.
+    A worker receives one `TASK`, perhaps after a `REHEARSE`, and answers with at most one `STARTED`, at most
+    one `APPROVED`, any number of `PRINTED`, and exactly one of `RESULT` and `FAILED`.
     """
 
     TASK = 1
@@ -26,13 +28,16 @@ class FrameKind(enum.IntEnum):
     """The settings were read. JSON object: ``continueOnFail`` (bool), ``workflowId``, ``workflowName``,
     ``nodeId``, ``nodeName`` (str). Written before any of the person's code runs: it cannot be forged."""
     APPROVED = 3
-    """The analysis of the code found nothing. The payload is the digest of the code (ASCII). Written straight
-    after `STARTED`, before any of the person's code runs, whenever there is an analysis to pass: also when it
-    was known from an earlier task. So it cannot be forged: a runner takes it in this place only."""
+    """The code is fit to run. The payload is the digest of the code (ASCII), then the compiled program if it
+    was not known from an earlier task and is not too large to be kept. Written straight after `STARTED`,
+    before any of the person's code runs, always. So it cannot be forged: a runner takes it in this place
+    only."""
     PRINTED = 4
     """One ``print()``. JSON object: ``params`` (list of str), ``text`` (str)."""
     RESULT = 5
     """The JSON of the result."""
+    REHEARSE = 7
+    """Runner to worker, without payload: its task is likely to be the next, and there is time until then."""
     FAILED = 6
     """JSON object: ``kind`` (`trio_runner.scheduling.outcome.FailureKind`), ``message``, ``description``,
     ``stack`` (str), ``lineNumber`` (int or null)."""

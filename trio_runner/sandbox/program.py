@@ -24,7 +24,7 @@ from .attribute_guard import guard_attributes
 from .report import CODE_NAME, Failure, TaskFailed
 from .text import cut, source_lines
 
-__all__ = ["call_program", "compile_program", "parse_code"]
+__all__ = ["call_program", "compile_program", "parse_code", "remember_source"]
 
 _INPUTS = ("_items", "_query", "_item")
 _LINE_LIMIT = 200
@@ -36,8 +36,7 @@ def parse_code(code: str) -> ast.Module:
     Raises:
         TaskFailed: it is not Python; with the line and what is wrong there.
     """
-    lines = source_lines(code)
-    linecache.cache[CODE_NAME] = (len(code), None, [f"{line}\n" for line in lines], CODE_NAME)
+    lines = remember_source(code)
     if bad := re.search("[\0\ud800-\udfff]", code):
         what = "a null byte" if bad[0] == "\0" else f"half of a surrogate pair (\\u{ord(bad[0]):04x})"
         raise _refusal(f"source code contains {what}", lines, len(source_lines(code[: bad.start()])))
@@ -47,6 +46,13 @@ def parse_code(code: str) -> ast.Module:
             return ast.parse(code, CODE_NAME)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise _not_python(error, lines) from None
+
+
+def remember_source(code: str) -> list[str]:
+    """Register a task's code for tracebacks, and return its lines."""
+    lines = source_lines(code)
+    linecache.cache[CODE_NAME] = (len(code), None, [f"{line}\n" for line in lines], CODE_NAME)
+    return lines
 
 
 def compile_program(tree: ast.Module, code: str, *, guarded: bool) -> CodeType:

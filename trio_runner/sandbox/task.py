@@ -10,20 +10,21 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # `signal` makes enums of numbers: 60 for each mask, half a millisecond
 import contextlib
 import linecache
+import marshal
 import os
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Container
-from types import ModuleType, TracebackType
-from typing import Self
+from collections.abc import Callable, Mapping
+from types import CodeType, MappingProxyType, ModuleType, TracebackType
+from typing import Self, cast
 
 from .analysis import Finding, analyse, digest
 from .console import Console
-from .framing import FrameKind
+from .framing import PROGRAM_LIMIT, FrameKind
 from .policy import Policy, remedies
-from .program import compile_program, parse_code
+from .program import compile_program, parse_code, remember_source
 from .report import CODE_NAME, Failure, TaskFailed, failure_of
 from .results import encode_result
 from .run_code import Run
@@ -35,6 +36,8 @@ __all__ = ["enter", "perform", "rehearse", "reseed", "run_task"]
 
 Send = Callable[[FrameKind, bytes], None]
 Settle = Callable[[], None]
+
+_NONE: Mapping[str, bytes] = MappingProxyType({})
 
 # Set free when the code has failed, so that a task out of memory can still say so. Made before any fork, and
 # never touched: it takes address space but no memory.
@@ -84,21 +87,21 @@ def rehearse(policy: Policy) -> None:
     """
     mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())
     process = os.getpid()
-    run = _run([_REHEARSAL], policy, _whole(lambda kind, payload: None), (), lambda: _settle(process))
+    run = _run([_REHEARSAL], policy, _whole(lambda kind, payload: None), _NONE, lambda: _settle(process))
     _signal.pthread_sigmask(_signal.SIG_SETMASK, mask)
     linecache.cache.pop(CODE_NAME, None)
     if run is not None:
         keep_builtins(policy, run.builtins)
 
 
-def perform(settings: bytes, policy: Policy, send: Send, *, approved: Container[str] = ()) -> None:
+def perform(settings: bytes, policy: Policy, send: Send, *, approved: Mapping[str, bytes] = _NONE) -> None:
     """Run one task in this process, which has been entered, to its end, and send its frames.
 
     Args:
         settings: the task's settings, JSON exactly as the broker sent them.
         policy: what the code may do.
         send: writes one frame; called from one thread at a time, with signals blocked.
-        approved: digests of code whose analysis is known to be clean.
+        approved: programs known to be fit to run, by the digests of their code; empty: too large to be kept.
 
     Raises:
         OSError: `send` failed. Nothing is raised for what the task does, be it `SystemExit`.
@@ -113,7 +116,7 @@ def run_task(
     policy: Policy,
     send: Send,
     *,
-    approved: Container[str] = (),
+    approved: Mapping[str, bytes] = _NONE,
     settle: Settle = lambda: None,
 ) -> None:
     """Run one task without changing the process beyond what the code itself does.
@@ -131,7 +134,7 @@ def run_task(
 
 
 def _run(
-    settings: list[bytes], policy: Policy, send: Send, approved: Container[str], settle: Settle
+    settings: list[bytes], policy: Policy, send: Send, approved: Mapping[str, bytes], settle: Settle
 ) -> Run | None:
     """Take the settings out of their list, so that nothing keeps their bytes while the code runs."""
     console, run = Console(send), None
@@ -147,19 +150,32 @@ def _run(
 
 
 def _prepare(
-    data: list[bytes], policy: Policy, send: Send, console: Console, approved: Container[str]
+    data: list[bytes], policy: Policy, send: Send, console: Console, approved: Mapping[str, bytes]
 ) -> Run:
     """Do everything that comes before the person's code runs."""
     fields = read_object(data.pop())
     send(FrameKind.STARTED, started_payload(fields))
     settings = read_settings(fields)
-    tree = parse_code(settings.code)
-    if policy.checks_code and (name := digest(settings.code, policy)) not in approved:
-        if findings := analyse(tree, policy):
-            raise TaskFailed(_refused(findings))
-        send(FrameKind.APPROVED, name.encode("ascii"))
-    program = compile_program(tree, settings.code, guarded=policy.checks_code)
+    program = _program(settings.code, policy, send, approved)
     return Run(settings, program, visible_builtins(policy, console.print))
+
+
+def _program(code: str, policy: Policy, send: Send, approved: Mapping[str, bytes]) -> CodeType:
+    """Return the code as a program that is fit to run, and say so: made here, or by an earlier worker."""
+    name = digest(code, policy)
+    known = approved.get(name)
+    if known:
+        remember_source(code)
+        send(FrameKind.APPROVED, name.encode("ascii"))
+        # A worker made it before it ran any of the person's code, and only the runner has had it since.
+        return cast("CodeType", marshal.loads(known))  # noqa: S302
+    tree = parse_code(code)
+    if policy.checks_code and known is None and (findings := analyse(tree, policy)):
+        raise TaskFailed(_refused(findings))
+    program = compile_program(tree, code, guarded=policy.checks_code)
+    compiled = marshal.dumps(program) if known is None else b""
+    send(FrameKind.APPROVED, name.encode("ascii") + (compiled if len(compiled) <= PROGRAM_LIMIT else b""))
+    return program
 
 
 class _Fence:

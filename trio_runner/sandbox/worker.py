@@ -2,7 +2,7 @@
 
 It is forked ahead of need. Before it reads its task it has cut every tie to the zygote, to the other workers
 and to the runner but one: the socket on which the task arrives and its frames leave. What takes time is done
-while it waits: it has become what the task will see, and has rehearsed.
+while it waits: it has become what the task will see, and has rehearsed if the runner thought that worth it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import select
 import socket
 import tempfile
 import traceback
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from . import linux
@@ -47,7 +47,7 @@ class WorkerPlan:
         scratch: path of the empty directory for the task: its working directory, and its place for temporary
             files.
         policy: what the code may do.
-        approved: digests of code whose analysis is known to be clean.
+        approved: programs known to be fit to run, by the digests of their code.
         zygote: process id of the zygote.
     """
 
@@ -55,7 +55,7 @@ class WorkerPlan:
     stderr: int
     scratch: str
     policy: Policy
-    approved: Container[str]
+    approved: Mapping[str, bytes]
     zygote: int
 
 
@@ -125,8 +125,6 @@ def _serve(plan: WorkerPlan) -> None:
         EOFError: the runner has hung up instead.
     """
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, _SOCKET)
-    if not select.select([channel], [], [], 0)[0]:  # else the task is here already: it comes first
-        rehearse(plan.policy)
 
     def send(kind: FrameKind, payload: bytes) -> None:
         if kind in (FrameKind.RESULT, FrameKind.FAILED):
@@ -140,17 +138,21 @@ def _serve(plan: WorkerPlan) -> None:
             channel.sendall(header)
             channel.sendall(payload)
 
-    perform(_receive_task(channel), plan.policy, send, approved=_Approved(plan.approved, send))
+    perform(_receive_task(channel, lambda: rehearse(plan.policy)), plan.policy, send, approved=plan.approved)
 
 
-def _receive_task(channel: socket.socket) -> bytes:
-    """Receive the settings of the task.
+def _receive_task(channel: socket.socket, get_ready: Callable[[], None]) -> bytes:
+    """Receive the settings of the task; get ready if asked to, unless the task is there already.
 
     Raises:
         EOFError: the runner has hung up.
     """
-    _, length = unpack_header(_receive(channel, HEADER.size))
-    return _receive(channel, length)
+    while True:
+        kind, length = unpack_header(_receive(channel, HEADER.size))
+        if kind is not FrameKind.REHEARSE:
+            return _receive(channel, length)
+        if not select.select([channel], [], [], 0)[0]:
+            get_ready()
 
 
 def _receive(channel: socket.socket, size: int) -> bytes:
@@ -162,21 +164,3 @@ def _receive(channel: socket.socket, size: int) -> bytes:
             raise EOFError
         data += more
     return data
-
-
-class _Approved(Container[str]):
-    """The known digests; says `APPROVED` for a known one too.
-
-    So code that was analysed always runs behind an `APPROVED` frame of the worker's own, straight after
-    `STARTED`. The runner takes that one and no other: code cannot vouch for other code.
-    """
-
-    def __init__(self, known: Container[str], send: Callable[[FrameKind, bytes], None]) -> None:
-        self._known = known
-        self._send = send
-
-    def __contains__(self, digest: object) -> bool:
-        if not isinstance(digest, str) or digest not in self._known:
-            return False
-        self._send(FrameKind.APPROVED, digest.encode())
-        return True

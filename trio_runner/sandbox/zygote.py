@@ -28,6 +28,7 @@ import select
 import signal
 import socket
 import time
+from binascii import a2b_base64
 from collections.abc import Sequence
 
 from . import control, linux
@@ -81,7 +82,7 @@ class Zygote:
         self._unsent = b""
         self._policy = Policy()
         self._scratch = ScratchDirectories("")
-        self._approved: dict[str, None] = {}
+        self._approved: dict[str, bytes] = {}
         self._workers: dict[int, int] = {}  # number -> process id, until reported as ended
         self._numbers: dict[int, int] = {}  # process id -> number, until reaped or given up
         self._dead: dict[int, Reaped] = {}  # number -> how it ended, from reaped to reported
@@ -135,10 +136,10 @@ class Zygote:
                 self._fork(workers, descriptors)
             case control.End(worker):
                 self._end(worker)
-            case control.Approve(digest, forget):
+            case control.Approve(digest, program, forget):
                 if forget is not None:
                     self._approved.pop(forget, None)
-                self._approved[digest] = None
+                self._approved[digest] = a2b_base64(program)
             case control.Configure(policy, _, scratch, modules):
                 self._policy, self._scratch = Policy.from_json(policy), ScratchDirectories(scratch)
                 _lock(scratch)
