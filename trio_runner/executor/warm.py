@@ -53,6 +53,7 @@ class WarmWorkers:
         self._below_target = trio.Event()
         self._scarce = trio.Event()
         self._rest_at = math.inf
+        self._calm_at = math.inf
 
     def __len__(self) -> int:
         """Return how many workers are ready: those that have not been forked yet do not count."""
@@ -104,20 +105,25 @@ class WarmWorkers:
     async def keep(self) -> None:
         """Keep as many as should be. Ends by cancellation."""
         while True:
-            with trio.move_on_at(self._rest_at) as quiet:
+            with trio.move_on_at(min(self._rest_at, self._calm_at)) as quiet:
                 await self._below_target.wait()
             if quiet.cancelled_caught:
-                self._rest()
+                self._use_the_calm()
                 continue
-            with trio.move_on_after(_GATHER) as calm:
+            with trio.move_on_after(_GATHER):
                 await self._scarce.wait()
             self._below_target, self._scarce = trio.Event(), trio.Event()
             await self._wait_until_forking()
             while (missing := self._target - len(self._idle)) > 0 and (workers := self._fork(missing)):
                 self._idle += workers
-            if calm.cancelled_caught:
-                for worker in islice(self._idle, _PREPARED):
-                    worker.prepare()
+            self._calm_at = trio.current_time() + _GATHER
+
+    def _use_the_calm(self) -> None:
+        if trio.current_time() >= self._calm_at:
+            self._calm_at = math.inf
+            for worker in islice(self._idle, _PREPARED):
+                worker.prepare()
+        self._rest()
 
     def _rest(self) -> None:
         """End most of the workers, unless a task has come meanwhile."""
