@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
 
 USUAL = frozenset(
     "base64 collections contextlib copy csv dataclasses datetime decimal enum fractions functools hashlib"
-    " heapq html io itertools json math operator os pathlib random re statistics string tempfile textwrap threading"
-    " time typing unicodedata urllib uuid zlib zoneinfo".split()
+    " heapq html io itertools json math operator os pathlib random re statistics string tempfile textwrap"
+    " threading time typing unicodedata urllib uuid zlib zoneinfo".split()
 )
 LISTED = Policy(stdlib_allow=USUAL)
 """What a careful host allows: some of Python's modules, and the usual builtins are denied."""
