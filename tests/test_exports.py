@@ -16,8 +16,8 @@ PUBLIC = """
     AuthRejected BrokerConfig BrokerHandle ConfigError Event Executor Handler HandlerExecutor
     HandlerTask LinkError LinkLost LinkSettings LocalProtocolError NullObserver Observer OfferPolicy Output
     Policy PolicyViolation PrintedOutput ProtocolError RawJson ReconfigureReport RemoteProtocolError
-    RequestExpired Requester Runner RunnerConfig RunnerLost RunnerStatistics RunningTask TaskCancelled
-    TaskError TaskTimedOut TrioRunnerError UserCodeError WorkerDied __version__ open_requester
+    RequestExpired Requester Runner RunnerConfig RunnerLost RunnerStatistics RunningTask SandboxError
+    TaskCancelled TaskError TaskTimedOut TrioRunnerError UserCodeError WorkerDied __version__ open_requester
     serve_broker serve_runner
 """
 

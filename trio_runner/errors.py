@@ -18,6 +18,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestExpired",
     "RunnerLost",
+    "SandboxError",
     "TaskCancelled",
     "TaskError",
     "TaskTimedOut",
@@ -33,6 +34,13 @@ class TrioRunnerError(Exception):
 
 class ConfigError(TrioRunnerError):
     """A setting is wrong. The operator's fault: the message names the setting and the remedy."""
+
+
+class SandboxError(ConfigError):
+    """This machine lacks walls around tasks that the configuration demands. Nothing was started.
+
+    The operator's choice: the message names the walls, what to change on the machine, and how to do without.
+    """
 
 
 class ProtocolError(TrioRunnerError):

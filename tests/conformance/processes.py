@@ -12,8 +12,8 @@ import attrs
 import trio
 
 # Makes the process that runs it findable from outside, and every child it forks, whatever namespace it is in:
-# the marker is the name of an anonymous file that it keeps open.
-MARK = "import os\n_marker = os.memfd_create({marker!r}, 0)\nos.set_inheritable(_marker, True)\n"
+# the marker is the name of a file in its directory that it keeps open.
+MARK = "import os\n_marker = os.open({marker!r}, os.O_CREAT | os.O_RDWR)\nos.set_inheritable(_marker, True)\n"
 
 
 @attrs.frozen

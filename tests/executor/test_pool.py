@@ -20,6 +20,7 @@ from trio_runner.scheduling.outcome import Completed, Failed, WorkerDied
 from .tasks import (
     FREE,
     FREE_CONFIG,
+    OPEN,
     Events,
     children_of,
     is_there,
@@ -205,7 +206,9 @@ async def test_an_environment_that_is_let_through_still_sends_files_to_the_scrat
         external_allow=frozenset("*"),
         environment=(("COLOUR", "blue"), ("HOME", "/root"), ("TMPDIR", "/var")),
     )
-    async with open_process_executor(ProcessExecutorConfig(policy=policy, workers=1)) as executor:
+    async with open_process_executor(
+        ProcessExecutorConfig(policy=policy, sandbox=OPEN, workers=1)
+    ) as executor:
         environment, here = await result_of(executor, "import os\nreturn [dict(os.environ), os.getcwd()]")
     assert environment == {"COLOUR": "blue", "HOME": here, "TMPDIR": here}
 
@@ -433,6 +436,6 @@ def test_numbers_out_of_range(settings: dict[str, float], message: str) -> None:
 
 
 async def test_without_warm_workers() -> None:
-    async with open_process_executor(ProcessExecutorConfig(policy=FREE, warm=0)) as executor:
+    async with open_process_executor(ProcessExecutorConfig(policy=FREE, sandbox=OPEN, warm=0)) as executor:
         assert await result_of(executor, "return 1") == 1
         assert executor.statistics().idle_workers == 0

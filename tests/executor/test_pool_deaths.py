@@ -27,6 +27,7 @@ from .tasks import (
     FOREVER,
     FREE,
     FREE_CONFIG,
+    OPEN,
     Events,
     Watched,
     is_there,
@@ -421,6 +422,7 @@ import sys, trio
 from trio_runner.executor.contract import Job
 from trio_runner.executor.pool import ProcessExecutorConfig, open_process_executor
 from trio_runner.protocol.raw_json import RawJson
+from trio_runner.sandbox.config import SandboxConfig
 from trio_runner.sandbox.policy import Policy
 
 star = frozenset('*')
@@ -428,7 +430,8 @@ code = sys.stdin.read()
 
 async def main():
     policy = Policy(stdlib_allow=star, external_allow=star, builtins_deny=frozenset())
-    async with open_process_executor(ProcessExecutorConfig(policy=policy, workers=2)) as executor:
+    config = ProcessExecutorConfig(policy=policy, workers=2, sandbox=SandboxConfig(strictness="off"))
+    async with open_process_executor(config) as executor:
         job = Job('t', 'python', RawJson.of({'code': code, 'nodeMode': 'runOnceForAllItems', 'items': []}))
         await executor.run(job, lambda event: hasattr(event, 'text') and print(event.text, flush=True))
 
@@ -459,7 +462,7 @@ async def test_a_runner_that_is_killed_leaves_nothing() -> None:
 
 
 async def test_a_small_pool_serves_many(troubles: Troubles) -> None:
-    config = ProcessExecutorConfig(policy=FREE, workers=1, warm=1)
+    config = ProcessExecutorConfig(policy=FREE, sandbox=OPEN, workers=1, warm=1)
     async with open_process_executor(config, observer=troubles) as executor:
         for _ in range(20):
             assert await result_of(executor, "return 1") == 1

@@ -77,6 +77,7 @@ class FakeZygote:
         self.approved: list[tuple[str, str | None]] = []
         self.asked_for: list[int] = []
         self.unfit: dict[str, str] = {}
+        self.missing: tuple[tuple[str, str], ...] = ()
         self.left = False
         self._play = play
         self._on_ended = on_ended

@@ -23,7 +23,7 @@ from trio_runner.sandbox.policy import Policy
 from trio_runner.scheduling.observer import Event, ExecutorTrouble
 from trio_runner.scheduling.outcome import Completed, Failed
 
-from .tasks import FREE, Events, is_there, job, result_of, watching
+from .tasks import FREE, FREE_CONFIG, OPEN, Events, is_there, job, result_of, watching
 
 pytestmark = pytest.mark.process
 
@@ -46,7 +46,9 @@ class Environment:
 
     def config(self, *preload: str, **changes: object) -> ProcessExecutorConfig:
         """Return a configuration that uses it."""
-        config = ProcessExecutorConfig(policy=FREE, workers=2, python=self.python, preload=preload)
+        config = ProcessExecutorConfig(
+            policy=FREE, sandbox=OPEN, workers=2, python=self.python, preload=preload
+        )
         return attrs.evolve(config, **changes)  # type: ignore[arg-type]
 
 
@@ -188,7 +190,7 @@ async def test_a_reload_that_fails_changes_nothing(environment: Environment) -> 
 async def test_another_policy_is_that_of_later_tasks_and_running_ones_keep_theirs(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    config = ProcessExecutorConfig(policy=FREE, workers=2)
+    config = FREE_CONFIG
     code = "import os\nprint('ready')\nos.read(os.open(_items[0]['json'], 0), 1)\nimport decimal\nreturn 1"
     outcomes: list[object] = []
     events = Events()
@@ -252,7 +254,7 @@ async def test_closing_in_the_middle_of_loading_leaves_nothing(
 @pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="numpy is not installed")
 async def test_numpy_is_fit() -> None:
     troubles = Troubles()
-    config = ProcessExecutorConfig(policy=FREE, workers=2, preload=("numpy",))
+    config = ProcessExecutorConfig(policy=FREE, sandbox=OPEN, workers=2, preload=("numpy",))
     async with open_process_executor(config, observer=troubles) as executor:
         await taken_over(executor, await result_of(executor, "import os\nreturn os.getppid()"))
         code = "import sys\nloaded = 'numpy' in sys.modules\n"

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from trio_runner.sandbox import control, zygote
+from trio_runner.sandbox.config import SandboxConfig
 from trio_runner.sandbox.framing import FrameKind
+from trio_runner.sandbox.policy import Policy
 from trio_runner.sandbox.reaping import Reaped
-from trio_runner.sandbox.scratch import ScratchDirectories
+from trio_runner.sandbox.walls.raising import Walls
 from trio_runner.sandbox.zygote import Zygote
 
 from .zygotes import HeldZygote, one_worker
@@ -52,7 +54,7 @@ def is_dead(pidfd: int) -> bool:
 
 def test_it_says_hello(scratch: Path) -> None:
     with HeldZygote(scratch) as held:
-        assert held.hello == control.Hello(held.process.pid, ("no-new-privileges", "no-core-dumps"))
+        assert held.hello == control.Hello(held.process.pid, ())
 
 
 def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
@@ -197,8 +199,9 @@ class Played:
     def __init__(self, scratch: Path) -> None:
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
-        self.zygote = Zygote(theirs, ())
-        self.zygote._scratch = ScratchDirectories(str(scratch))
+        policy = Policy()
+        walls = Walls(SandboxConfig(strictness="off"), policy)
+        self.zygote = Zygote(theirs, walls, policy, str(scratch), control.ControlDecoder())
         self._decoder = control.ControlDecoder()
 
     def said(self) -> list[control.Message]:

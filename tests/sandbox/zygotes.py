@@ -20,6 +20,7 @@ from trio_runner.sandbox.framing import HEADER, FrameKind, pack_header, unpack_h
 from trio_runner.sandbox.policy import Policy
 
 FREE = Policy(stdlib_allow=frozenset("*"), external_allow=frozenset("*"), builtins_deny=frozenset())
+OPEN = SandboxConfig(strictness="off")
 
 _START = (
     "import sys; sys.path.append(sys.argv[1]);"
@@ -64,7 +65,7 @@ class HeldWorker:
 class HeldZygote:
     """A zygote and our end of its control socket."""
 
-    def __init__(self, scratch: Path, policy: Policy = FREE) -> None:
+    def __init__(self, scratch: Path, policy: Policy = FREE, sandbox: SandboxConfig = OPEN) -> None:
         self.channel, theirs = socket.socketpair()
         self.channel.settimeout(_PATIENCE)
         root = str(Path(trio_runner.__file__).parents[1])
@@ -79,9 +80,7 @@ class HeldZygote:
         self.workers: dict[int, HeldWorker] = {}
         self._decoder = control.ControlDecoder()
         self._messages: list[tuple[control.Message, list[int]]] = []
-        self.send(
-            control.Configure(policy.to_json(), SandboxConfig(strictness="off").to_json(), str(scratch))
-        )
+        self.send(control.Configure(policy.to_json(), sandbox.to_json(), str(scratch)))
         (hello, _) = self.receive()
         assert isinstance(hello, control.Hello)
         self.hello = hello
@@ -146,7 +145,9 @@ class HeldZygote:
 
 
 @contextmanager
-def one_worker(scratch: Path, policy: Policy = FREE) -> Iterator[tuple[HeldZygote, HeldWorker]]:
+def one_worker(
+    scratch: Path, policy: Policy = FREE, sandbox: SandboxConfig = OPEN
+) -> Iterator[tuple[HeldZygote, HeldWorker]]:
     """Hold a zygote and one worker of it."""
-    with HeldZygote(scratch, policy) as zygote:
+    with HeldZygote(scratch, policy, sandbox) as zygote:
         yield zygote, zygote.fork()

@@ -2,8 +2,9 @@
 
 While the zygote lives it inherits every orphan and nothing escapes. If it is killed, daemons of its tasks
 become children of init and can only be told by a mark: the path of their scratch directory. It is in the
-environment that the zygote and every process forked from it were started with, and above the working
-directory of every program that did not leave it.
+environment and the arguments that the zygote and every process forked from it were started with (only the
+arguments can be seen of a process that keeps its memory private), and above the working directory of every
+program that did not leave it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["kill_leftovers"]
@@ -22,7 +25,7 @@ _LIMIT = 3.0
 
 
 def kill_leftovers(mark: str) -> int:
-    """Kill every process whose environment or working directory holds `mark`.
+    """Kill every process whose arguments, environment or working directory hold `mark`.
 
     Blocks for some milliseconds: to be called in a thread.
 
@@ -57,15 +60,18 @@ def _marked(entry: Path, mark: str) -> int | None:
         pidfd = os.pidfd_open(int(entry.name))
     except OSError:
         return None
-    try:
-        environment = (entry / "environ").read_bytes()
-        marked = mark.encode() in environment or mark in str((entry / "cwd").readlink())
-    except OSError:
-        marked = False  # ended, or not ours
-    if marked:
+    if any(_holds(entry, mark)):
         return pidfd
     os.close(pidfd)
     return None
+
+
+def _holds(entry: Path, mark: str) -> Iterator[bool]:
+    for name in ("cmdline", "environ"):
+        with suppress(OSError):  # ended, or not ours
+            yield mark.encode() in (entry / name).read_bytes()
+    with suppress(OSError):
+        yield mark in str((entry / "cwd").readlink())
 
 
 def _kill_and_wait(pidfds: list[int], deadline: float) -> None:

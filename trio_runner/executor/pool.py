@@ -20,7 +20,7 @@ import attrs
 import trio
 
 from ..scheduling.backoff import Backoff
-from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer, WorkerGone
+from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer, WallsMissing, WorkerGone
 from ..scheduling.outcome import Completed, Failed, WorkerDied
 from .ailment import Ailment
 from .config import ProcessExecutorConfig
@@ -29,6 +29,7 @@ from .conversation import converse, read_rest
 from .death import describe_death
 from .reply import Approved, Reply
 from .spawn import remove_abandoned
+from .strictness import describe_missing, worth_telling
 from .supply import ZygoteSupply
 from .warm import WarmWorkers
 from .worker import Worker
@@ -316,8 +317,12 @@ class _Pool:
             nursery.start_soon(self._supply.supervise, zygote)
 
     async def start_zygote(self) -> Zygote:
-        """Start the first zygote, to be supervised."""
-        return await self._supply.start()
+        """Start the first zygote, to be supervised, and tell of the walls that it lacks."""
+        zygote = await self._supply.start()
+        if missing := worth_telling(zygote.missing):
+            names = tuple(name for name, _ in missing)
+            self._observer.observe(WallsMissing(names, describe_missing(missing)))
+        return zygote
 
     def close(self) -> None:
         """Refuse further tasks."""

@@ -40,7 +40,7 @@ import sys
 sys.path.append(sys.argv[1])
 from trio_runner.sandbox.zygote import main
 sys.path.remove(sys.argv[1])
-main(int(sys.argv[2]))
+main(int(sys.argv[3]))
 """
 
 
@@ -148,12 +148,13 @@ async def remove_abandoned() -> None:
 
 
 async def _start(python: str, control: int, stderr: IO[bytes], scratch: str) -> trio.Process:
+    # The path of the scratch directory is the mark that `leftovers` looks for, too.
     return await trio.lowlevel.open_process(
-        [python, "-I", "-B", "-X", "utf8", "-c", _BOOTSTRAP, _PACKAGE_PARENT, str(control)],
+        [python, "-I", "-B", "-X", "utf8", "-c", _BOOTSTRAP, _PACKAGE_PARENT, scratch, str(control)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        env={"TMPDIR": scratch, **_ONE_THREAD},  # the path is the mark that `leftovers` looks for, too
+        env={"TMPDIR": scratch, **_ONE_THREAD},
         cwd="/",
         start_new_session=True,
         pass_fds=(control,),

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -45,7 +46,6 @@ class Worker:
         keeper: see Args.
         channel: the runner's end of the socket pair; non-blocking. At the worker's end, what it sent stays
             readable, followed by the end of the stream.
-        pid: the process id, None until it is known. For people and tests: to signal it, use `kill`.
         prepared: it was told to rehearse.
         ended: set once nothing of the worker is left.
         exit_code: what ``waitpid`` told, once it has ended; None if nobody knows: the fork failed, or the
@@ -61,7 +61,8 @@ class Worker:
         self.channel, self._far_channel = socket.socketpair()
         self.channel.setblocking(False)
         self._stderr, self._far_stderr = _pipe()
-        self.pid: int | None = None
+        self._pid: int | None = None
+        self._pid_is_ours = False
         self._pidfd: int | None = None
         self._released = False
         self.prepared = False
@@ -71,6 +72,13 @@ class Worker:
         self.start_seconds: float | None = None
         self.peak_memory: int | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The process id as this process sees it, None until it is known. To signal it, use `kill`."""
+        if self._pid is not None and not self._pid_is_ours:
+            self._pid, self._pid_is_ours = _pid_of(self._pidfd) or self._pid, True
+        return self._pid
+
     # --- told by the zygote's client ---
 
     def hand_over(self) -> list[int]:
@@ -79,8 +87,9 @@ class Worker:
 
     def be_born(self, pid: int, pidfd: int | None, start_seconds: float | None = None) -> None:
         """Take note of the process, of the descriptor that stands for it, and of how long that took."""
-        self.pid = pid
+        self._pid = pid
         self._pidfd = pidfd
+        self._pid_is_ours = pidfd is None
         self.start_seconds = start_seconds
 
     def end(self, exit_code: int | None, *, epitaph: str = "", peak_memory: int | None = None) -> None:
@@ -167,3 +176,13 @@ def _pipe() -> tuple[int, int]:
     for end in ends:
         os.set_blocking(end, False)
     return ends
+
+
+def _pid_of(pidfd: int | None) -> int | None:
+    """Return the process id behind a pidfd: the zygote may be in a PID namespace where it is another one."""
+    try:
+        lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines()
+        pid = int(next(line for line in lines if line.startswith("Pid:")).split()[1])
+    except (OSError, StopIteration, ValueError):
+        return None
+    return pid if pid > 0 else None

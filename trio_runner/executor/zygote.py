@@ -18,6 +18,7 @@ from .config import ProcessExecutorConfig
 from .contract import ZygoteStatistics
 from .control_link import ControlLink
 from .spawn import ZygoteProcess, spawn_zygote
+from .strictness import check_walls
 from .worker import Worker
 
 __all__ = ["UnfitModule", "Zygote", "start_zygote"]
@@ -333,7 +334,7 @@ async def start_zygote(
     Raises:
         UnfitModule: one of the modules has spoilt it: to be tried again without.
         ConfigError: the interpreter cannot be started, cannot import the sandbox, or is too slow; there is no
-            directory for temporary files.
+            directory for temporary files; or the walls that are required cannot be had.
 
     Cancellation:
         Nothing is left.
@@ -341,6 +342,7 @@ async def start_zygote(
     zygote = Zygote(await spawn_zygote(config.python), on_ended)
     try:
         await zygote.greet(config, preload)
+        check_walls(config.sandbox, zygote.walls, zygote.missing)
     except BaseException:
         zygote.kill("it was not ready")
         with trio.move_on_after(_CLOSE_LIMIT, shield=True):

@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import json
 
-from .network_use import uses_network
+from .abilities import starts_programs, uses_network
 from .policy import Policy
 
 __all__ = [
     "LIMIT_SETTINGS",
     "NETWORKS",
+    "OPTIONAL",
     "PROFILES",
     "STRICTNESSES",
+    "TRUSTED_NEEDS",
     "WALLS",
     "Limits",
     "SandboxConfig",
@@ -43,6 +45,20 @@ WALLS = {
     "addresses": "with the network open: cloud metadata and this machine's own ports stay shut",
 }
 """Every wall and what it does, in the order in which they are reported."""
+
+OPTIONAL = ("first-out-of-memory", "cgroup", "addresses")
+"""Walls that add to others and that few machines have: without them the sandbox still counts as complete."""
+
+TRUSTED_NEEDS = (
+    "no-new-privileges",
+    "user",
+    "capabilities",
+    "pid-namespace",
+    "landlock",
+    "seccomp",
+    "limits",
+)
+"""Walls without which the profile ``trusted``, which has nothing else, is refused."""
 
 PROFILES = ("n8n-compat", "trusted", "locked")
 STRICTNESSES = ("required", "best-effort", "off")
@@ -143,6 +159,10 @@ class SandboxConfig:
         if self.profile == "locked":
             return False
         return self.network == "allow" or (self.network == "auto" and uses_network(policy))
+
+    def starts_programs(self, policy: Policy) -> bool:
+        """Whether tasks that run by these language rules may start programs."""
+        return self.profile != "locked" and starts_programs(policy)
 
     def wanted(self, policy: Policy) -> tuple[str, ...]:
         """Return the names of the walls to raise, in order."""

@@ -34,6 +34,7 @@ __all__ = [
     "ancillary",
     "encode",
     "receive",
+    "receive_first",
 ]
 
 BATCH = 16
@@ -222,6 +223,22 @@ def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
     return data, descriptors.tolist()
+
+
+def receive_first(channel: socket.socket, decoder: ControlDecoder) -> Configure | None:
+    """Wait for the message that comes first; None if the other side hangs up instead.
+
+    Raises:
+        TypeError: what comes is something else.
+    """
+    while True:
+        data, descriptors = receive(channel)
+        if not data:
+            return None
+        for message, _ in decoder.feed(data, descriptors):
+            if not isinstance(message, Configure):
+                raise TypeError(f"the first message is {message!r}")
+            return message
 
 
 # Bytes to ask the socket for at a time: many messages, each about a hundred bytes.

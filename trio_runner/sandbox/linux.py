@@ -13,26 +13,20 @@ __all__ = [
     "become_subreaper",
     "children",
     "close_descriptors_above",
+    "contents",
     "die_with_parent",
-    "forbid_new_privileges",
     "open_pidfd",
 ]
 
 # Numbers of prctl(2), from linux/prctl.h.
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PR_SET_NO_NEW_PRIVS = 38
 _LISTING = "/proc/thread-self/children"  # a kernel without CONFIG_PROC_CHILDREN has none
 
 
 def become_subreaper() -> bool:
     """Make orphaned descendants children of this process instead of init's. False: not on this system."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def forbid_new_privileges() -> bool:
-    """Take the effect out of set-user-id programs, for this process and its descendants, for good."""
-    return _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def die_with_parent(parent: int) -> bool:
@@ -63,7 +57,7 @@ def children() -> set[int]:
     Reliable in a process of one thread that alone reaps: no child can leave the list while it is read.
     """
     try:
-        return set(map(int, _contents(_LISTING).split()))
+        return set(map(int, contents(_LISTING).split()))
     except OSError:
         return all_children()
 
@@ -90,7 +84,7 @@ def _prctl(option: int, argument: int) -> bool:
     return bool(_libc.prctl(option, argument, 0, 0, 0) == 0)
 
 
-def _contents(path: str) -> bytes:
+def contents(path: str) -> bytes:
     """Read a file of procfs, in fewer system calls than a file object takes."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -111,7 +105,7 @@ def _children_by_scan(parent: int) -> Iterator[int]:
         if not name.isdecimal():
             continue
         try:
-            status = _contents(f"/proc/{name}/stat")
+            status = contents(f"/proc/{name}/stat")
         except OSError:
             continue  # ended meanwhile
         # pid (name) state parent …: the name may hold anything, parentheses included.

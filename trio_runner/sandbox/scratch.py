@@ -6,10 +6,19 @@ most do, is given to another one.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import signal
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = ["ScratchDirectories", "remove_tree"]
+from . import linux
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+__all__ = ["ScratchDirectories", "be_janitor", "lock_directory", "remove_tree"]
 
 _State = tuple[int, ...]
 
@@ -32,8 +41,12 @@ class ScratchDirectories:
         self._taken: dict[int, tuple[str, _State]] = {}
         self._spare: list[tuple[str, _State]] = []
 
-    def take(self, worker: int) -> str:
+    def take(self, worker: int, owner: int | None = None) -> str:
         """Return the path of an empty directory for a worker.
+
+        Args:
+            worker: its number.
+            owner: user and group id that it has, if they are others than this process's.
 
         Raises:
             OSError: it cannot be made.
@@ -43,8 +56,13 @@ class ScratchDirectories:
             path = os.path.join(self.root, str(self._made))
             os.mkdir(path, 0o700)
             self._spare.append((path, _state(path)))
-        self._taken[worker] = self._spare.pop()
-        return self._taken[worker][0]
+        path, state = self._spare.pop()
+        if owner is not None:
+            os.chmod(self.root, 0o711)
+            os.chown(path, owner, owner)
+            state = _state(path)
+        self._taken[worker] = path, state
+        return path
 
     def give_back(self, worker: int) -> None:
         """Take back the directory of a worker of which nothing is left; nothing to do if it had none."""
@@ -120,3 +138,22 @@ def _attempt(call: Callable[..., object], *arguments: object) -> bool:
     except OSError:
         return False
     return True
+
+
+def lock_directory(directory: str) -> None:
+    """Mark the directory as in use until this process ends: a later runner clears those that are not."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
+
+
+def be_janitor(litter: list[str], parent: int) -> NoReturn:
+    """In a process forked for it, remove directories, then end. Never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        linux.die_with_parent(parent)
+        linux.close_descriptors_above(2)
+        os.nice(10)
+        for directory in litter:
+            remove_tree(directory)
+    finally:
+        os._exit(0)

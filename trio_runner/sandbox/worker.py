@@ -25,7 +25,7 @@ from .framing import HEADER, FrameKind, pack_header, unpack_header
 from .policy import Policy
 from .reaping import end_children
 from .task import perform, rehearse, reseed
-from .walls import raise_walls
+from .walls.raising import Walls
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -42,20 +42,24 @@ class WorkerPlan:
     """What the zygote knows of a worker it is about to fork.
 
     Attributes:
+        number: its number.
         channel: descriptor of the worker's end of the socket pair.
         stderr: descriptor of the write end of the pipe that keeps what native code writes to descriptor 2.
         scratch: path of the empty directory for the task: its working directory, and its place for temporary
             files.
         policy: what the code may do.
         approved: programs known to be fit to run, by the digests of their code.
-        zygote: process id of the zygote.
+        walls: those that it is to raise.
+        zygote: process id of the zygote as the worker sees it.
     """
 
+    number: int
     channel: int
     stderr: int
     scratch: str
     policy: Policy
     approved: Mapping[str, bytes]
+    walls: Walls
     zygote: int
 
 
@@ -79,17 +83,18 @@ def run_worker(plan: WorkerPlan) -> NoReturn:
 
 def _settle(plan: WorkerPlan) -> None:
     """Cut the ties, take the scratch directory, raise the walls."""
+    os.dup2(plan.stderr, _STDERR)
     os.setsid()
     _reset_signals()
     linux.become_subreaper()  # daemons that the code makes stay below the worker while it lives
-    linux.die_with_parent(plan.zygote)
-    _keep_descriptors(plan.channel, plan.stderr)
+    plan.walls.raise_own(plan.number, plan.scratch)
+    linux.die_with_parent(plan.zygote)  # only now: becoming another user undoes it
+    _keep_descriptors(plan.channel)
     faulthandler.enable(_STDERR)  # a crash of native code names the line
     os.umask(0o077)
     _direct_files(plan.scratch)
     gc.enable()
     reseed()
-    raise_walls()
 
 
 def _reset_signals() -> None:
@@ -99,11 +104,9 @@ def _reset_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
-def _keep_descriptors(channel: int, stderr: int) -> None:
-    """Put the two descriptors in their places and close all others; 0 and 1 are the null device already."""
-    stderr = os.dup(stderr) if stderr == _SOCKET else stderr
+def _keep_descriptors(channel: int) -> None:
+    """Put the socket in its place and close all others; 0 and 1 are the null device already."""
     os.dup2(channel, _SOCKET, inheritable=False)
-    os.dup2(stderr, _STDERR)
     linux.close_descriptors_above(_SOCKET)
 
 

@@ -3,7 +3,11 @@
 Theory of operation. The zygote holds the standard library, the sandbox, and nothing of the runner: no trio,
 no tokens, no descriptors but the control socket. It does what `control` messages ask and what deaths demand.
 
-It is a subreaper: whatever a worker leaves running becomes a child of the zygote when the worker dies. So
+Its first message tells which walls are wanted. It raises those that its workers inherit, which may move it
+into a process of its own, and finds out in a trial which others there are. Where the system permits, each
+worker is forked into a cell (see `walls.cells`), and what it leaves running is killed with the cell.
+
+Else, as a subreaper, whatever a worker leaves running becomes a child of the zygote when the worker dies. So
 every child that is neither a worker nor the janitor is a stray, and dies by SIGKILL on sight; its own
 children become the next strays, until none is left. Only then the worker counts as ended. A process that
 the kernel holds back even from SIGKILL is waited for a limited time and reported.
@@ -19,8 +23,6 @@ zygote and everything below it.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import gc
 import math
 import os
@@ -32,12 +34,14 @@ from binascii import a2b_base64
 from collections.abc import Sequence
 
 from . import control, linux
+from .config import SandboxConfig
 from .policy import Policy
 from .preload import Spoilt, load
 from .reaping import Reaped, kill, kill_group, reap_dead
-from .scratch import ScratchDirectories, remove_tree
+from .scratch import ScratchDirectories, be_janitor, lock_directory, remove_tree
 from .task import enter, rehearse
-from .walls import raise_shared_walls
+from .walls.raising import Walls
+from .walls.root import HOME
 from .worker import WorkerPlan, run_worker
 
 __all__ = ["main"]
@@ -48,6 +52,8 @@ _STUCK_AFTER = 2.0
 _LAST_WAIT = 3.0
 # Until Python has specialised the code that every task runs through: its notes go into pages that are shared.
 _REHEARSALS = 10
+# Number of the worker that never was: the runner counts from one.
+_TRIAL = 0
 
 
 def main(control_descriptor: int) -> None:
@@ -60,10 +66,19 @@ def main(control_descriptor: int) -> None:
     channel.set_inheritable(False)
     # A service manager may signal the whole group at shutdown: the end of the control socket decides.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    decoder = control.ControlDecoder()
+    configure = control.receive_first(channel, decoder)
+    if configure is None:
+        os._exit(0)
+    lock_directory(configure.scratch)
+    policy = Policy.from_json(configure.policy)
+    walls = Walls(SandboxConfig.from_json(configure.sandbox), policy)
+    walls.raise_shared(configure.scratch, (control_descriptor,))
     linux.become_subreaper()
-    walls = raise_shared_walls()
     gc.disable()
-    Zygote(channel, walls).serve()
+    zygote = Zygote(channel, walls, policy, configure.scratch, decoder)
+    if zygote.get_ready(configure.preload):
+        zygote.serve()
     os._exit(0)  # at once, whatever modules have loaded: threads, or handlers for the end of the process
 
 
@@ -72,16 +87,23 @@ class Zygote:
 
     Args:
         channel: the control socket.
-        walls: names of the walls that stand, for the runner to know.
+        walls: those around the workers; they stand as far as they are this process's.
+        policy: what the code may do.
+        scratch: path of the directory for scratch directories.
+        decoder: what has come in already.
     """
 
-    def __init__(self, channel: socket.socket, walls: tuple[str, ...]) -> None:
-        self._channel = channel
-        self._walls = walls
-        self._decoder = control.ControlDecoder()
-        self._unsent = b""
-        self._policy = Policy()
-        self._scratch = ScratchDirectories("")
+    def __init__(
+        self,
+        channel: socket.socket,
+        walls: Walls,
+        policy: Policy,
+        scratch: str,
+        decoder: control.ControlDecoder,
+    ) -> None:
+        self._channel, self._decoder = channel, decoder
+        self._walls, self._policy, self._unsent = walls, policy, b""
+        self._scratch = ScratchDirectories(scratch)
         self._approved: dict[str, bytes] = {}
         self._workers: dict[int, int] = {}  # number -> process id, until reported as ended
         self._numbers: dict[int, int] = {}  # process id -> number, until reaped or given up
@@ -90,6 +112,18 @@ class Zygote:
         self._stuck: set[int] = set()  # process ids that nobody waits for any more
         self._janitor: int | None = None
         self._open = True
+
+    def get_ready(self, modules: Sequence[str]) -> bool:
+        """Load modules, try the walls of the workers and say hello; False: this process has been spoilt."""
+        if not all(map(self._load, modules)):
+            self._flush()
+            return False
+        self._walls.try_own(lambda: self._take_scratch(_TRIAL))
+        self._scratch.give_back(_TRIAL)
+        self._warm_up()
+        self._send(control.Hello(self._walls.pid, self._walls.standing, self._walls.missing))
+        self._flush()
+        return True
 
     def serve(self) -> None:
         """Do what is asked until the runner hangs up; then end everything."""
@@ -140,14 +174,6 @@ class Zygote:
                 if forget is not None:
                     self._approved.pop(forget, None)
                 self._approved[digest] = a2b_base64(program)
-            case control.Configure(policy, _, scratch, modules):
-                self._policy, self._scratch = Policy.from_json(policy), ScratchDirectories(scratch)
-                _lock(scratch)
-                if all(map(self._load, modules)):
-                    self._get_ready()
-                    self._send(control.Hello(os.getpid(), self._walls))
-                else:
-                    self._open = False
 
     def _load(self, module: str) -> bool:
         """Load a module, and tell whether this process is still fit to be forked."""
@@ -162,7 +188,7 @@ class Zygote:
             self._send(control.Unfit(module, why))
         return True
 
-    def _get_ready(self) -> None:
+    def _warm_up(self) -> None:
         """Do once, before any fork, what every worker would do first."""
         enter(self._policy)
         for _ in range(_REHEARSALS):
@@ -205,17 +231,23 @@ class Zygote:
 
     def _fork_one(self, number: int, channel: int, stderr: int) -> int:
         plan = WorkerPlan(
+            number=number,
             channel=channel,
             stderr=stderr,
-            scratch=self._scratch.take(number),
+            scratch=self._take_scratch(number),
             policy=self._policy,
             approved=self._approved,
-            zygote=os.getpid(),
+            walls=self._walls,
+            zygote=0 if self._walls.cells else os.getpid(),
         )
-        pid = os.fork()
+        pid = self._walls.fork(number)
         if pid == 0:
             run_worker(plan)
         return pid
+
+    def _take_scratch(self, number: int) -> str:
+        """Return the path of the scratch directory of a worker, which makes its own where it can."""
+        return HOME if self._walls.own_root else self._scratch.take(number, self._walls.owner(number))
 
     def _introduce(self, born: dict[int, int]) -> None:
         self._workers |= born
@@ -244,13 +276,16 @@ class Zygote:
             if number is not None:
                 self._dead[number] = dead
                 self._begin_ending(number)
-            elif dead.pid == self._janitor:
+                self._walls.vacate(number)
+            elif not self._walls.reaped(dead.pid) and dead.pid == self._janitor:
                 self._janitor = None
                 self._send_janitor()
         return reaped
 
     def _kill_strays(self) -> set[int]:
         """Kill every child that belongs to no living worker, and return those that are waited for."""
+        if self._walls.cells is not None:
+            return set()  # nothing leaves a cell
         strays = linux.children() - self._numbers.keys() - {self._janitor}
         for pid in strays:
             kill(os.kill, pid)  # a child of ours that nobody else reaps: the number is still its own
@@ -261,14 +296,15 @@ class Zygote:
         now = time.monotonic()
         for number, due in list(self._ending.items()):
             dead = number in self._dead
-            if dead and not strays:
+            left = len(strays) + (not self._walls.is_vacant(number))
+            if dead and not left:
                 self._forget(number, stuck=0)
             elif now >= due:
                 self._stuck |= strays
                 if not dead:
                     self._stuck.add(self._workers[number])
                     self._numbers.pop(self._workers[number])
-                self._forget(number, stuck=len(strays) + (not dead))
+                self._forget(number, stuck=left + (not dead))
 
     def _forget(self, number: int, *, stuck: int) -> None:
         dead = self._dead.pop(number, None) or Reaped(self._workers[number], -signal.SIGKILL, 0)
@@ -292,7 +328,7 @@ class Zygote:
         except OSError:
             return  # the next scratch directory brings the next attempt
         if self._janitor == 0:
-            _clean(self._scratch.litter, zygote)
+            be_janitor(self._scratch.litter, zygote)
         self._scratch.litter = []
 
     # --- the end ---
@@ -302,6 +338,7 @@ class Zygote:
             self._end(number)
         if self._janitor is not None:
             kill(os.kill, self._janitor)
+        self._walls.close()
         due = time.monotonic() + _LAST_WAIT
         self._scratch.litter = []
         while linux.children() - self._stuck or self._numbers:
@@ -309,24 +346,5 @@ class Zygote:
                 break
             self._step(poll, wakeups, due)
         self._channel.close()  # tells a runner that still listens: all are dead
-        if self._scratch.root:
+        if not self._walls.own_root:  # else it is out of sight
             remove_tree(self._scratch.root)
-
-
-def _lock(directory: str) -> None:
-    """Mark the directory as in use until this process ends: a later runner clears those that are not."""
-    with contextlib.suppress(OSError):
-        fcntl.flock(os.open(directory, os.O_RDONLY), fcntl.LOCK_SH)
-
-
-def _clean(litter: list[str], zygote: int) -> None:
-    """Be the janitor: remove directories, then end. Never returns."""
-    try:
-        signal.set_wakeup_fd(-1)
-        linux.die_with_parent(zygote)
-        linux.close_descriptors_above(2)
-        os.nice(10)
-        for directory in litter:
-            remove_tree(directory)
-    finally:
-        os._exit(0)

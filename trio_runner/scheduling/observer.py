@@ -35,6 +35,7 @@ from .runner_events import (
     TaskEnded,
     TaskPrinted,
     TaskStarted,
+    WallsMissing,
     WorkerGone,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "TaskEnded",
     "TaskPrinted",
     "TaskStarted",
+    "WallsMissing",
     "WorkerGone",
 ]
 
@@ -85,6 +87,7 @@ Event = (
     | RunnerSpent
     | Stalled
     | ExecutorTrouble
+    | WallsMissing
     | WorkerGone
     | PeerJoined
     | PeerLeft

@@ -20,6 +20,7 @@ __all__ = [
     "TaskEnded",
     "TaskPrinted",
     "TaskStarted",
+    "WallsMissing",
     "WorkerGone",
 ]
 
@@ -181,6 +182,19 @@ class Stalled:
 class ExecutorTrouble:
     """Workers could not be started or had to be replaced; tasks may wait or fail until this is mended."""
 
+    why: str
+
+
+@attrs.frozen
+class WallsMissing:
+    """Tasks run behind fewer walls than they should, which was permitted: this machine lacks some.
+
+    Attributes:
+        walls: their names.
+        why: one line on what that means and what to do.
+    """
+
+    walls: tuple[str, ...]
     why: str
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 import trio
 
-from ...errors import LinkError, TrioRunnerError
+from ...errors import LinkError, SandboxError, TrioRunnerError
 from ..exits import ExitCode
 from ..systemd.notify import Notifier
 from .signals import watch_signals
@@ -78,6 +78,8 @@ def _account_for(reasons: list[BaseException], log: Any) -> ExitCode:
         return ExitCode.FAULT
     for reason in reasons:
         log.error(str(reason))
+    if all(isinstance(reason, SandboxError) for reason in reasons):
+        return ExitCode.BAD_SETTINGS
     return ExitCode.NO_BROKER if all(isinstance(reason, LinkError) for reason in reasons) else ExitCode.FAULT
 
 

@@ -7,7 +7,7 @@ whether its brokers do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 
 import attrs
@@ -17,6 +17,7 @@ import trio
 from ... import __version__
 from ...runner.config import RunnerConfig
 from ...runner.serve import Runner
+from ...sandbox.walls.secrets import hide_memory, wipe_secrets
 from ..exits import ExitCode
 from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
@@ -66,6 +67,9 @@ def _run(
     for name in secret_variables(RunSettings, BrokerSettings):
         environ.pop(name, None)
     secrets = (settings.auth_token, settings.grant_token, settings.sentry_dsn)
+    wipe_secrets(secrets)  # what the process was started with shows in /proc
+    with suppress(OSError):  # not on this system
+        hide_memory()
     style = LogStyle(
         level=settings.log_level,
         format=settings.log_format,

@@ -175,6 +175,10 @@ class LoggingObserver:
         about["remedy"] = "if it repeats, look at the log and the load of the broker"
         self._limited("warning", f"No progress: {event.why}; connecting anew", key=key, about=about)
 
+    @_about(events.WallsMissing)
+    def _walls_missing(self, event: events.WallsMissing) -> None:
+        self._log.warning(f"Sandbox: {event.why}", missing=",".join(event.walls))
+
     @_about(events.ExecutorTrouble)
     def _executor_trouble(self, event: events.ExecutorTrouble) -> None:
         about: dict[str, object] = {"remedy": _MACHINE}

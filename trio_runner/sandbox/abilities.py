@@ -1,16 +1,21 @@
-"""Which of the modules that a policy allows can have use for the network."""
+"""What the modules that a policy allows are for: the network, the start of programs."""
 
 from __future__ import annotations
 
 from .policy import Policy, is_standard_library
 
-__all__ = ["uses_network"]
+__all__ = ["starts_programs", "uses_network"]
 
 # Modules of Python itself that open connections, or load what may: others get at sockets only through them.
 _NETWORKED = frozenset(
-    "_asyncio _ctypes _socket _ssl asynchat asyncio asyncore cgi code codeop ctypes ftplib http"
-    " imaplib imp importlib logging multiprocessing nntplib poplib pty runpy smtpd smtplib socket"
+    "_asyncio _ctypes _socket _ssl asynchat asyncio asyncore ctypes ftplib http"
+    " imaplib imp importlib multiprocessing nntplib poplib pty runpy smtpd smtplib socket"
     " socketserver ssl subprocess telnetlib urllib wsgiref xmlrpc".split()
+)
+# Modules of Python itself that start programs, or load what may.
+_STARTING = frozenset(
+    "_ctypes _posixsubprocess asyncio concurrent ctypes imp importlib multiprocessing os posix pty runpy"
+    " subprocess".split()
 )
 # Packages that compute. Some can fetch what is named by a URL, which is not what they are installed for.
 _OFFLINE = frozenset(
@@ -32,3 +37,8 @@ def uses_network(policy: Policy) -> bool:
     if policy.stdlib_allow & _NETWORKED:
         return True
     return any(not is_standard_library(name) and name not in _OFFLINE for name in policy.external_allow)
+
+
+def starts_programs(policy: Policy) -> bool:
+    """Whether code that runs by this policy can import something that starts programs."""
+    return "*" in policy.stdlib_allow | policy.external_allow or bool(policy.stdlib_allow & _STARTING)

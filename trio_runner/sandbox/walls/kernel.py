@@ -1,0 +1,144 @@
+"""System calls that Python does not wrap, each raising `OSError` when the kernel refuses.
+
+`os.unshare` and `os.setns` come with Python 3.12, so they are here as well. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+
+__all__ = [
+    "AARCH64",
+    "CLONE_NEWIPC",
+    "CLONE_NEWNET",
+    "CLONE_NEWNS",
+    "CLONE_NEWPID",
+    "CLONE_NEWUSER",
+    "CLONE_NEWUTS",
+    "MACHINE",
+    "X86_64",
+    "KernelRefused",
+    "mount",
+    "pivot_root",
+    "prctl",
+    "set_hostname",
+    "setns",
+    "syscall",
+    "unmount",
+    "unshare",
+]
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+X86_64, AARCH64 = "x86_64", "aarch64"
+_NAMES = {"x86_64": X86_64, "amd64": X86_64, "aarch64": AARCH64, "arm64": AARCH64}
+MACHINE = (
+    _NAMES.get(platform.machine().lower(), "") if sys.platform == "linux" and sys.maxsize > 2**32 else ""
+)
+"""The kind of processor, where its system calls are known; else empty."""
+
+_PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class KernelRefused(OSError):
+    """A system call failed; `str()` says which one and why."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(number, os.strerror(number), what)
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
+
+def syscall(what: str, number: int, *arguments: object) -> int:
+    """Make a system call by its number.
+
+    Args:
+        what: its name, for the error.
+        number: its number on this machine.
+        arguments: integers, or ctypes objects and bytes passed by their address.
+
+    Raises:
+        KernelRefused: it failed.
+    """
+    return _checked(what, _libc.syscall(ctypes.c_long(number), *map(_argument, arguments)))
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces of these kinds for new ones."""
+    _checked("unshare", _function("unshare")(flags))
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Enter the namespace that a descriptor stands for."""
+    _checked("setns", _function("setns")(descriptor, flags))
+
+
+def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """Mount a file system, or change a mount."""
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    call = _function("mount")
+    _checked(f"mount {target}", call(*encoded[:3], ctypes.c_ulong(flags), encoded[3]))
+
+
+def unmount(target: str, flags: int) -> None:
+    """Take a mount away."""
+    _checked(f"umount {target}", _function("umount2")(os.fsencode(target), flags))
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make `new` the root directory, and put the one before at `old`."""
+    syscall("pivot_root", _PIVOT_ROOT[MACHINE], os.fsencode(new), os.fsencode(old))
+
+
+def prctl(what: str, option: int, *arguments: int) -> int:
+    """Change something about this process; the arguments after those that are given are 0."""
+    padded = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
+    return _checked(what, _function("prctl")(option, *padded))
+
+
+def set_hostname(name: str) -> None:
+    """Name the machine, as far as the current UTS namespace goes."""
+    encoded = name.encode()
+    _checked("sethostname", _function("sethostname")(encoded, ctypes.c_size_t(len(encoded))))
+
+
+def _function(name: str) -> ctypes._FuncPointer:
+    """Return a function of the C library.
+
+    Raises:
+        KernelRefused: this is not Linux.
+    """
+    if sys.platform != "linux":
+        raise KernelRefused(_ENOSYS, name)
+    function: ctypes._FuncPointer = getattr(_libc, name)
+    return function
+
+
+def _checked(what: str, result: int) -> int:
+    if result < 0:
+        raise KernelRefused(ctypes.get_errno(), what)
+    return result
+
+
+def _argument(value: object) -> object:
+    if isinstance(value, int):
+        return ctypes.c_long(value)
+    if value is None or isinstance(value, bytes):
+        return ctypes.c_char_p(value)
+    return ctypes.byref(value)  # type: ignore[arg-type]  # buffers of ctypes; there is no name for all of them
+
+
+_ENOSYS = 38
+if sys.platform == "linux":
+    _libc.syscall.restype = ctypes.c_long
