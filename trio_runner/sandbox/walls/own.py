@@ -53,6 +53,7 @@ class OwnWalls:
         self._in_cell = in_cell
         self._change_user = change_user
         self._uncounted = 0
+        self._python: list[str] = []
         self._landlock: landlock.Landlock | None = None
         self._filter: seccomp.Filter | None = None
 
@@ -75,6 +76,7 @@ class OwnWalls:
             devices: paths of devices that may be used.
             give_up: told the name of a wall that cannot be had, and why.
         """
+        self._python = [path for path in sys.path if path in readable and os.path.isdir(path)]
         if "limits" in self._wanted and "user-namespace" not in self._wanted and not self._change_user:
             self._uncounted = _processes_of(os.geteuid()) + _MARGIN
         try:
@@ -134,7 +136,7 @@ class OwnWalls:
 
     def unusable(self, scratch: str) -> str:
         """Say what a task needs and cannot reach behind all these walls; empty: everything is there."""
-        for path in _PYTHON:
+        for path in self._python:
             try:
                 os.scandir(path).close()
             except OSError as exc:
@@ -164,7 +166,3 @@ def _processes_of(user: int) -> int:
         except OSError:
             continue  # ended meanwhile
     return count
-
-
-# As it was before there were walls.
-_PYTHON = tuple(path for path in sys.path if os.path.isabs(path) and os.path.isdir(path))

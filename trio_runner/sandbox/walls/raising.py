@@ -216,7 +216,7 @@ class Walls:
             return
         for _ in range(_TRIALS):
             self._own = self._make_own()
-            readable = ["/"] if self.own_root else self._readable()
+            readable = self._readable() + (list(root.ACCOUNTS) if self.own_root else [])
             self._own.prepare(readable, self._devices(), self._give_up)
             report = attempt(partial(self._rehearse_own, scratch()), fork=partial(self.fork, 0))
             self.vacate(0)

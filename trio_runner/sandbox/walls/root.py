@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from .kernel import KernelRefused, mount, pivot_root, syscall, unmount
 
-__all__ = ["HOME", "OwnRoot", "keep_mounts_private", "mount_processes", "mount_scratch"]
+__all__ = ["ACCOUNTS", "HOME", "OwnRoot", "keep_mounts_private", "mount_processes", "mount_scratch"]
 
 HOME = "/task/tmp"
 """The scratch directory of every task, also to be found as /tmp and /dev/shm."""
@@ -33,10 +33,11 @@ _SIZE_FOR_MODULES = "64m"
 # What statvfs tells, and the flag of mount: a user namespace may not take these off a mount.
 _KEPT_FLAGS = ((1, _RDONLY), (2, _NOSUID), (4, _NODEV), (8, _NOEXEC), (1024, _NOATIME), (2048, 2048))
 _NOBODY = 65534  # how the kernel shows a user whom a user namespace does not know
-_ACCOUNTS = {
+ACCOUNTS = {
     "/etc/passwd": f"task:x:{_NOBODY}:{_NOBODY}:task:/tmp:/bin/false\n",
     "/etc/group": f"task:x:{_NOBODY}:\n",
 }
+"""Files that are made for the tasks, with what is in them."""
 
 
 class OwnRoot:
@@ -82,7 +83,7 @@ class OwnRoot:
         for link, target in {"/tmp": HOME, "/dev/shm": HOME, "/dev/fd": "/proc/self/fd"}.items():
             if not os.path.lexists(self._inside(link)):
                 os.symlink(target, self._inside(link))
-        for path, line in _ACCOUNTS.items():
+        for path, line in ACCOUNTS.items():
             with open(self._inside(path), "w", encoding="ascii") as file:
                 file.write(line)
 

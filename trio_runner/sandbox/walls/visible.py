@@ -57,14 +57,21 @@ def _python() -> list[str]:
     ]
     own = sysconfig.get_paths()
     paths += [own[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    paths += [path for path in sys.path if path]
-    paths += [_package(), *_interpreters()]
+    paths += [path for path in sys.path if path and path != _beside_package()]
+    paths += [*_package(), *_interpreters()]
     return paths
 
 
-def _package() -> str:
-    """Return the directory of this package: modules of it may be imported as late as in a task."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+def _package() -> list[str]:
+    """Return what of this package runs in tasks: modules of it may be imported as late as there."""
+    sandbox = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [sandbox, os.path.join(os.path.dirname(sandbox), "__init__.py")]
+
+
+def _beside_package() -> str:
+    """Return the directory that holds this package, if it is a copy of the source; else empty."""
+    directory = os.path.dirname(os.path.dirname(_package()[0]))
+    return "" if directory in sysconfig.get_paths().values() else directory
 
 
 def _interpreters() -> list[str]:
