@@ -99,10 +99,9 @@ class Zygote:
 
     async def greet(self, config: ProcessExecutorConfig, preload: tuple[str, ...]) -> None:
         """Send the policy and wait until the zygote is ready. See `start_zygote`."""
-        policy, sandbox = config.sandbox.policy_for(config.policy), config.sandbox
-        self._link.post(
-            control.Configure(policy.to_json(), sandbox.to_json(), self._spawned.scratch, preload)
-        )
+        policy = config.sandbox.policy_for(config.policy).to_json()
+        sandbox, scratch = config.sandbox.to_json(), self._spawned.scratch
+        self._link.post(control.Configure(policy, sandbox, scratch, preload))
         self._start_limit = config.start_limit
         with trio.move_on_after(config.start_limit) as limit:
             self._progress = limit
