@@ -43,6 +43,7 @@ AT_HOME_IN = {
     "wsproto": "transport",
     "h11": "transport",
     "click": "service",
+    "prometheus_client": "service",
     "rich": "service",
     "structlog": "service",
 }

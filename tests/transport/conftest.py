@@ -349,6 +349,6 @@ def meet(request: pytest.FixtureRequest) -> Callable[..., AbstractAsyncContextMa
     opening = as_client if request.param == "client" else as_server
 
     def open_either(settings: LinkSettings | None = None) -> AbstractAsyncContextManager[Met]:
-        return opening(settings or LinkSettings())
+        return opening(settings or LinkSettings(heartbeat=None))
 
     return open_either

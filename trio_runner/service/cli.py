@@ -44,6 +44,11 @@ _COMMANDS = {
     "install-service": _Entry(
         "systemd.install_command", "install_service_command", "Write a systemd unit for a runner or a broker."
     ),
+    "status": _Entry("status.command", "status_command", "Show how a running daemon does."),
+    "top": _Entry("top.command", "top_command", "Watch a running daemon live."),
+    "drain": _Entry("status.command", "drain_command", "Have a daemon finish its tasks and end."),
+    "reload": _Entry("status.command", "reload_command", "Have a daemon load settings and modules afresh."),
+    "log-level": _Entry("status.command", "log_level_command", "Change which lines a daemon logs."),
     "demo": _Entry(
         "demo.command", "demo_command", "Run real work through a broker and a runner on this machine."
     ),

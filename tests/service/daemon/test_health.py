@@ -1,9 +1,9 @@
-"""The health endpoint, over real sockets: alive, ready, in use."""
+"""The health port, over real sockets."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,48 +11,33 @@ import trio
 from structlog.testing import capture_logs
 
 from trio_runner.errors import ConfigError
-from trio_runner.service.daemon.health import serve_health
+from trio_runner.service.daemon.health import is_local, serve_health
+from trio_runner.transport.http_server import HttpRequest, HttpResponse
 
 pytestmark = pytest.mark.process
 
 
+def answer(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(200, request.path.encode())
+
+
 @asynccontextmanager
-async def health(is_ready: Callable[[], bool] = lambda: True) -> AsyncIterator[int]:
+async def health() -> AsyncIterator[int]:
     async with trio.open_nursery() as nursery:
-        _, port = await nursery.start(serve_health, "127.0.0.1", 0, is_ready)
+        _, port = await nursery.start(serve_health, "127.0.0.1", 0, answer)
         yield port
         nursery.cancel_scope.cancel()
 
 
-async def ask(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
-    with trio.fail_after(10):
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            request = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            await stream.send_all(request.encode())
-            answer = b"".join([chunk async for chunk in stream])
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), body
-
-
-async def test_alive_whatever_the_brokers_do() -> None:
-    async with health(lambda: False) as port:
-        assert await ask(port, "/") == (200, b"OK")
-        assert await ask(port, "/healthz") == (200, b"OK")
-        assert (await ask(port, "/healthz", "HEAD"))[0] == 200
-
-
-async def test_ready_only_when_a_task_could_come() -> None:
-    ready = False
-    async with health(lambda: ready) as port:
-        assert (await ask(port, "/readyz"))[0] == 503
-        ready = True
-        assert await ask(port, "/readyz") == (200, b"OK")
-
-
-async def test_anything_else() -> None:
+async def test_it_is_answered() -> None:
     async with health() as port:
-        assert (await ask(port, "/runners/_ws"))[0] == 404
-        assert (await ask(port, "/healthz", "POST"))[0] == 405
+        with trio.fail_after(10):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(
+                    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                )
+                received = b"".join([chunk async for chunk in stream])
+    assert received.startswith(b"HTTP/1.1 200") and received.endswith(b"/healthz")
 
 
 async def test_the_line_that_other_tools_look_for() -> None:
@@ -69,4 +54,9 @@ async def test_a_port_in_use_is_one_clear_error() -> None:
             " it, or choose another (0: any free one) [N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT]"
         )
         with pytest.RaisesGroup(pytest.RaisesExc(ConfigError, match=re.escape(message))):
-            await serve_health("127.0.0.1", port, lambda: True)
+            await serve_health("127.0.0.1", port, answer)
+
+
+def test_loopback_is_local() -> None:
+    assert [is_local(host) for host in ("127.0.0.1", "127.1.2.3", "::1", "localhost")] == [True] * 4
+    assert [is_local(host) for host in ("0.0.0.0", "::", "10.0.0.1", "localhost.example")] == [False] * 4

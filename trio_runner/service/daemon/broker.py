@@ -19,8 +19,10 @@ from ..exits import ExitCode
 from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
 from ..logs.narration import LoggingObserver
+from ..observers import Observers
 from ..settings.broker import BrokerSettings, broker_config
 from ..settings.table import Reading
+from ..status.document import Document
 from ..systemd.notify import Notifier, open_notifier
 from ..systemd.sockets import take_sockets
 from .lifetime import live, run_to_exit_code
@@ -28,6 +30,7 @@ from .pulse import keep_pulse
 from .reload import Reloader
 from .signals import ignore_further_signals, reload_on_hangup
 from .status_line import broker_status
+from .windows import Windows
 
 __all__ = ["run_broker_daemon"]
 
@@ -77,7 +80,7 @@ def _run(
         reloader = Reloader(
             reading, read=read, apply=_apply, oddities=lambda now: iter(now.warnings), hide=hide.add
         )
-        code = run_to_exit_code(lambda: _serve(config, reloader, notifier, sockets))
+        code = run_to_exit_code(lambda: _serve(settings, config, reloader, notifier, sockets))
         ignore_further_signals()
         return code
 
@@ -91,6 +94,7 @@ async def _apply(reading: Reading[BrokerSettings]) -> None:
 
 
 async def _serve(
+    settings: BrokerSettings,
     config: BrokerConfig,
     reloader: Reloader[BrokerSettings],
     notifier: Notifier,
@@ -100,7 +104,8 @@ async def _serve(
     log = structlog.get_logger("trio_runner")
 
     async def serve() -> None:
-        serve_here = partial(serve_broker, config, observer=LoggingObserver(), sockets=sockets)
+        observers = Observers(LoggingObserver())
+        serve_here = partial(serve_broker, config, observer=observers, sockets=sockets)
         async with trio.open_nursery() as pulse:
             await pulse.start(partial(reload_on_hangup, reloader.reload, notifier=notifier))
             async with trio.open_nursery() as nursery:
@@ -109,12 +114,34 @@ async def _serve(
                 log.info(f"trio-runner {__version__}: broker listening on {handle.url}{handed_over}")
                 notifier.ready()
                 pulse.start_soon(_keep_pulse, handle, notifier)
+                windows = _windows(settings, handle, observers, ending.set)
+                await pulse.start(windows.open, str(handle.addresses[0][1]))
                 await ending.wait()
                 log.info("Draining; running tasks may finish", seconds=config.drain_timeout)
                 handle.drain()
             pulse.cancel_scope.cancel()
 
     await live(serve, ending.set, notifier=notifier, grace=lambda: config.drain_timeout)
+
+
+def _windows(
+    settings: BrokerSettings, handle: BrokerHandle, observers: Observers, drain: Callable[[], None]
+) -> Windows:
+    metrics = None
+    if settings.health_check and settings.metrics:
+        from ..metrics.broker import BrokerMetrics  # the client library: only for those who ask for it
+
+        metrics = BrokerMetrics(handle.statistics)
+        observers.add(metrics)
+    return Windows(
+        settings=settings,
+        kind="broker",
+        document=lambda: Document(broker=handle.statistics(), url=handle.url),
+        stalled=handle.stalled,
+        drain=drain,
+        metrics=metrics,
+        port_setting="TRIO_RUNNER_BROKER_HEALTH_CHECK_SERVER_PORT",
+    )
 
 
 async def _keep_pulse(handle: BrokerHandle, notifier: Notifier) -> None:

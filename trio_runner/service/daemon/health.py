@@ -1,7 +1,8 @@
-"""The health endpoint: whether the process lives, and whether tasks could reach it."""
+"""The health endpoint of a daemon: one port for health, metrics and the page."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import structlog
@@ -10,25 +11,27 @@ import trio
 from ...errors import ConfigError
 from ...transport.http_server import HttpRequest, HttpResponse, serve_http
 
-__all__ = ["serve_health"]
+__all__ = ["is_local", "serve_health"]
+
+# Names of this machine that no other one can have, beside 127.x.x.x.
+_LOOPBACK = ("::1", "localhost")
 
 
 async def serve_health(
     host: str,
     port: int,
-    is_ready: Callable[[], bool],
+    answer: Callable[[HttpRequest], HttpResponse],
     *,
+    setting: str = "N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT",
     task_status: trio.TaskStatus[tuple[str, int]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer health checks until cancelled.
-
-    ``GET /`` and ``/healthz`` say that the event loop turns, whatever the brokers do; ``/readyz`` says
-    whether a task could come.
+    """Answer health checks, and whatever else is asked on their port, until cancelled.
 
     Args:
         host: address to listen on.
         port: port to listen on; 0: any free one.
-        is_ready: whether a task could come now.
+        answer: answers each request, see `trio_runner.service.web.site`.
+        setting: what to name if the port cannot be had.
         task_status: started with the address and port once checks are answered.
 
     Raises:
@@ -37,15 +40,11 @@ async def serve_health(
     Cancellation:
         Closes the socket and the open connections.
     """
-
-    def route(request: HttpRequest) -> HttpResponse:
-        return _answer(request, is_ready)
-
     async with trio.open_nursery() as nursery:
         try:
-            addresses = await nursery.start(serve_http, host, port, route)
+            addresses = await nursery.start(serve_http, host, port, answer)
         except ConfigError as exc:
-            raise ConfigError(f"health check server: {exc} [N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT]") from exc
+            raise ConfigError(f"health check server: {exc} [{setting}]") from exc
         bound_host, bound_port = addresses[0]
         structlog.get_logger("trio_runner").info(
             f"Health check server listening on {host}, port {bound_port}"
@@ -53,11 +52,6 @@ async def serve_health(
         task_status.started((bound_host, bound_port))
 
 
-def _answer(request: HttpRequest, is_ready: Callable[[], bool]) -> HttpResponse:
-    if request.path not in ("/", "/healthz", "/readyz"):
-        return HttpResponse(404, b"Not found: ask for /healthz or /readyz\n")
-    if request.method != "GET":  # HEAD arrives as GET
-        return HttpResponse(405, b"Only GET\n", headers=(("Allow", "GET, HEAD"),))
-    if request.path == "/readyz" and not is_ready():
-        return HttpResponse(503, b"Not registered with a broker, or shutting down\n")
-    return HttpResponse(200, b"OK")
+def is_local(host: str) -> bool:
+    """Tell whether only this machine can ask at an address."""
+    return host in _LOOPBACK or bool(re.fullmatch(r"127(\.\d{1,3}){3}", host))

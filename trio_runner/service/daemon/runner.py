@@ -22,17 +22,19 @@ from ..exits import ExitCode
 from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
 from ..logs.narration import LoggingObserver
+from ..observers import Observers
 from ..settings.broker import BrokerSettings
 from ..settings.run import RunSettings
 from ..settings.run_config import oddities, runner_config
 from ..settings.table import Reading, secret_variables
+from ..status.document import Document
 from ..systemd.notify import Notifier, open_notifier
-from .health import serve_health
 from .lifetime import live, run_to_exit_code
 from .pulse import keep_pulse
 from .reload import Reloader
 from .signals import ignore_further_signals, reload_on_hangup
 from .status_line import runner_status
+from .windows import Windows
 
 __all__ = ["run_daemon"]
 
@@ -78,7 +80,9 @@ def _run(
     )
     with logging_to(style) as hide:
         _announce(reading, config)
-        runner = Runner(config, observer=LoggingObserver())
+        observers = Observers(LoggingObserver())
+        runner = Runner(config, observer=observers)
+        windows = _windows(settings, runner, observers)
         reloader = Reloader(
             reading,
             read=read,
@@ -86,7 +90,7 @@ def _run(
             oddities=oddities,
             hide=hide.add,
         )
-        code = run_to_exit_code(lambda: _serve(settings, runner, reloader, notifier))
+        code = run_to_exit_code(lambda: _serve(runner, windows, reloader, notifier))
         ignore_further_signals()
         return code
 
@@ -102,13 +106,11 @@ async def _apply(reading: Reading[RunSettings], runner: Runner, environ: Mapping
 
 
 async def _serve(
-    settings: RunSettings, runner: Runner, reloader: Reloader[RunSettings], notifier: Notifier
+    runner: Runner, windows: Windows, reloader: Reloader[RunSettings], notifier: Notifier
 ) -> None:
     async def serve() -> None:
         async with trio.open_nursery() as nursery:
-            if settings.health_check:
-                host, port = settings.health_check_host, settings.health_check_port
-                await nursery.start(serve_health, host, port, lambda: runner.statistics().ready)
+            await nursery.start(windows.open, runner.config.runner_id)
             await nursery.start(partial(reload_on_hangup, reloader.reload, notifier=notifier))
             nursery.start_soon(partial(keep_pulse, notifier, stalled=runner.stalled, status=status))
             nursery.start_soon(_tell_when_ready, runner, notifier)
@@ -119,6 +121,24 @@ async def _serve(
         return runner_status(runner.statistics(), runner.config.brokers)
 
     await live(serve, runner.shut_down, notifier=notifier, grace=lambda: runner.config.grace)
+
+
+def _windows(settings: RunSettings, runner: Runner, observers: Observers) -> Windows:
+    metrics = None
+    if settings.health_check and settings.metrics:
+        from ..metrics.runner import RunnerMetrics  # the client library: only for those who ask for it
+
+        metrics = RunnerMetrics(runner.statistics)
+        observers.add(metrics)
+    return Windows(
+        settings=settings,
+        kind="runner",
+        document=lambda: Document(runner=runner.statistics()),
+        stalled=runner.stalled,
+        drain=runner.shut_down,
+        metrics=metrics,
+        port_setting="N8N_RUNNERS_HEALTH_CHECK_SERVER_PORT",
+    )
 
 
 async def _tell_when_ready(runner: Runner, notifier: Notifier) -> None:

@@ -11,6 +11,7 @@ from ...errors import ConfigError
 from .kinds import Boolean, Number, Seconds, Text, Token, UrlPath
 from .logs import log_format, log_level, no_color
 from .table import Reading, setting
+from .windows import control_socket, metrics, web_page
 
 if TYPE_CHECKING:
     from ...broker.config import BrokerConfig
@@ -20,6 +21,7 @@ __all__ = ["BrokerSettings", "broker_config"]
 _LISTENING = "Listening"
 _TIMES = "Time limits"
 _LIMITS = "Other limits"
+_HEALTH = "Health endpoint"
 
 
 @attrs.frozen(kw_only=True)
@@ -179,6 +181,33 @@ class BrokerSettings:
         about="Token requests and connections per second that one address may make.",
         group=_LIMITS,
     )
+    health_check: bool = setting(
+        "TRIO_RUNNER_BROKER_HEALTH_CHECK_SERVER_ENABLED",
+        flag="--health-check",
+        kind=Boolean(),
+        default=False,
+        about="Answer health checks on a port of their own: /livez (progress), /readyz (takes requests).",
+        group=_HEALTH,
+    )
+    health_check_host: str = setting(
+        "TRIO_RUNNER_BROKER_HEALTH_CHECK_SERVER_HOST",
+        flag="--health-check-host",
+        kind=Text("HOST"),
+        default="127.0.0.1",
+        about="Address to listen on.",
+        group=_HEALTH,
+    )
+    health_check_port: int = setting(
+        "TRIO_RUNNER_BROKER_HEALTH_CHECK_SERVER_PORT",
+        flag="--health-check-port",
+        kind=Number(0, 65535, metavar="PORT"),
+        default=5680,
+        about="Port to listen on; 0: any free one.",
+        group=_HEALTH,
+    )
+    metrics: bool = metrics()
+    web_page: str = web_page()
+    control_socket: str = control_socket()
     log_level: str = log_level()
     log_format: str = log_format()
     no_color: bool = no_color()

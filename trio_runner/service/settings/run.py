@@ -9,6 +9,7 @@ from .kinds import Boolean, BrokerUris, CertificateFile, NameList, Number, Secon
 from .logs import log_format, log_level, no_color
 from .sandbox import disabled_walls, limit, sandbox_word
 from .table import setting
+from .windows import control_socket, metrics, web_page
 
 __all__ = ["RunSettings"]
 
@@ -237,7 +238,7 @@ class RunSettings:
         flag="--health-check",
         kind=Boolean(),
         default=False,
-        about="Answer GET / and /healthz (alive) and /readyz (registered with a broker).",
+        about="Answer GET / and /healthz (there), /livez (makes progress) and /readyz (a task could come).",
         group=_HEALTH,
     )
     health_check_host: str = setting(
@@ -258,6 +259,9 @@ class RunSettings:
         about="Port to listen on; 0: any free one.",
         group=_HEALTH,
     )
+    metrics: bool = metrics()
+    web_page: str = web_page()
+    control_socket: str = control_socket()
     log_level: str = log_level()
     log_format: str = log_format()
     no_color: bool = no_color()

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, by its official client library."""

@@ -1,0 +1,96 @@
+"""Where the local sockets of daemons are: a directory for each user, and one for the whole system."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ...errors import ConfigError
+
+__all__ = ["AUTOMATIC", "NO_SOCKET", "find_sockets", "socket_path"]
+
+AUTOMATIC = "auto"
+"""The setting that leaves the place to us."""
+NO_SOCKET = "none"
+"""The setting for no socket."""
+
+_NAME = "trio-runner"
+# Bytes that the address of a Unix socket has room for, the zero byte at its end included: 104 on macOS.
+_LONGEST_ADDRESS = 104
+# Characters of an id that stand in a file name; of a longer one the rest is a digest.
+_LONGEST_ID = 40
+_SUFFIX = ".sock"
+
+
+def socket_path(setting: str, kind: str, identity: str, environ: Mapping[str, str]) -> Path | None:
+    """Return where a daemon puts its socket; None: it has none.
+
+    Args:
+        setting: a path, `AUTOMATIC` or `NO_SOCKET`.
+        kind: ``runner`` or ``broker``.
+        identity: tells daemons of one kind apart that run side by side.
+        environ: the environment: ``RUNTIME_DIRECTORY`` of systemd, then ``XDG_RUNTIME_DIR``.
+
+    Raises:
+        ConfigError: the path is too long for a socket.
+    """
+    if setting == NO_SOCKET:
+        return None
+    if setting == AUTOMATIC:
+        path = next(_directories(environ)) / f"{kind}-{_file_name(identity)}{_SUFFIX}"
+    else:
+        path = Path(setting).absolute()
+    if len(os.fsencode(path)) >= _LONGEST_ADDRESS:
+        raise ConfigError(
+            f"control socket: {str(path)!r} is longer than the {_LONGEST_ADDRESS - 1} bytes that the system"
+            " allows; name a shorter path"
+        )
+    return path
+
+
+def find_sockets(environ: Mapping[str, str]) -> list[Path]:
+    """Return the sockets in all places where a daemon puts one by itself, whether or not anybody answers."""
+    found = [path for directory in dict.fromkeys(_directories(environ)) for path in _sockets_in(directory)]
+    return sorted(found)
+
+
+def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the directories of sockets, the one to use first."""
+    if given := environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]:
+        yield Path(given)
+    if given := environ.get("XDG_RUNTIME_DIR", ""):
+        yield Path(given) / _NAME
+    if os.geteuid() != 0:
+        user = Path(f"/run/user/{os.geteuid()}")
+        yield user / _NAME if user.is_dir() else Path(tempfile.gettempdir()) / f"{_NAME}-{os.geteuid()}"
+    yield Path("/run") / _NAME if Path("/run").is_dir() else Path("/var/run") / _NAME
+
+
+def _sockets_in(directory: Path) -> Iterator[Path]:
+    try:
+        if directory.lstat().st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
+            return  # somebody else's: what answers there would be theirs
+        entries = list(directory.iterdir())
+    except OSError:
+        return
+    for path in entries:
+        try:
+            is_socket = stat.S_ISSOCK(path.lstat().st_mode)
+        except OSError:
+            continue
+        if is_socket and path.suffix == _SUFFIX:
+            yield path
+
+
+def _file_name(identity: str) -> str:
+    """Return an id as a part of a file name: short, harmless, and different for different ids."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", identity)
+    if plain == identity and len(plain) <= _LONGEST_ID:
+        return plain
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{plain[: _LONGEST_ID - 9]}-{digest}"
