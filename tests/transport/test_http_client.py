@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from trio_runner.errors import ConfigError, LinkLost
 from trio_runner.protocol.raw_json import RawJson
-from trio_runner.transport.http_client import HttpAnswer, post_json
+from trio_runner.transport.http_client import HttpAnswer, get, post_json
 from trio_runner.transport.link import LinkSettings
 
 BODY = RawJson(b'{"token":"secret"}')
@@ -54,6 +54,23 @@ async def test_the_request(start_raw_server: Any) -> None:
     assert b"Content-Type: application/json" in lines
     assert b"Content-Length: %d" % len(BODY) in lines
     assert lines[-1] == BODY.data
+
+
+async def test_a_get_has_no_body_and_tells_the_date(start_raw_server: Any) -> None:
+    seen: list[bytes] = []
+
+    async def play(peer: Any) -> None:
+        seen.append(await peer.read_until(b"\r\n\r\n"))
+        date = b"Date: Wed, 25 Nov 2026 22:00:00 GMT\r\n"
+        await peer.stream.send_all(b"HTTP/1.1 200 OK\r\n" + date + b"Content-Length: 2\r\n\r\n{}")
+
+    async with trio.open_nursery() as nursery:
+        answer = await get(f"http://127.0.0.1:{await start_raw_server(nursery, play)}/healthz")
+        nursery.cancel_scope.cancel()
+    assert answer == HttpAnswer(200, b"{}", "Wed, 25 Nov 2026 22:00:00 GMT")
+    lines = seen[0].split(b"\r\n")
+    assert lines[0] == b"GET /healthz HTTP/1.1"
+    assert not any(line.lower().startswith((b"content-", b"transfer-")) for line in lines)
 
 
 @pytest.mark.parametrize(

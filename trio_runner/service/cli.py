@@ -38,6 +38,9 @@ _COMMANDS = {
     "submit": _Entry(
         "submit.command", "submit_command", "Send Python code to a broker and print its result."
     ),
+    "check": _Entry(
+        "check.command", "check_command", "Try everything a runner with these settings needs, step by step."
+    ),
     "config": _Entry(
         "config.command", "config_command", "Show the settings in force, or print a file to start from."
     ),

@@ -11,7 +11,7 @@ from . import refusals
 from .endpoints import Endpoint
 from .link import LinkSettings
 
-__all__ = ["ClientStream", "connect"]
+__all__ = ["ClientStream", "connect", "resolve"]
 
 ClientStream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -33,6 +33,21 @@ async def connect(endpoint: Endpoint, settings: LinkSettings, deadline: float) -
     if context is None:
         return stream
     return await _open_tls(stream, context, endpoint, settings, deadline)
+
+
+async def resolve(endpoint: Endpoint, settings: LinkSettings, deadline: float) -> tuple[str, ...]:
+    """Return the addresses of an endpoint's host. Args as in `connect`.
+
+    Raises:
+        LinkLost: there are none; the message says why, with a remedy.
+    """
+    try:
+        with trio.move_on_at(deadline):
+            found = await trio.socket.getaddrinfo(endpoint.host, endpoint.port, type=trio.socket.SOCK_STREAM)
+            return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+    except (OSError, UnicodeError) as exc:
+        raise refusals.connect_failed(endpoint, exc) from exc
+    raise refusals.resolve_timed_out(endpoint, settings.connect_timeout)
 
 
 async def _open_tcp(endpoint: Endpoint, settings: LinkSettings, deadline: float) -> trio.SocketStream:

@@ -1,4 +1,4 @@
-"""One HTTP request to a broker: a JSON body posted, a small answer read."""
+"""One HTTP request to a broker: a JSON body posted or nothing sent, a small answer read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .connect import ClientStream, connect
 from .endpoints import Endpoint, parse_endpoint
 from .link import LinkSettings
 
-__all__ = ["HttpAnswer", "post_json"]
+__all__ = ["HttpAnswer", "get", "post_json"]
 
 _MAX_ANSWER = 1024 * 1024
 """Bytes of body that an answer may have: it is a token, or an error page."""
@@ -22,10 +22,17 @@ _READ_SIZE = 16 * 1024
 
 @attrs.frozen
 class HttpAnswer:
-    """What the server answered, whatever the status. The body may hold a token: it is not in the repr."""
+    """What the server answered, whatever the status. The body may hold a token: it is not in the repr.
+
+    Attributes:
+        status: the HTTP status code.
+        body: what came after the headers.
+        date: the Date header as it came; empty if there is none.
+    """
 
     status: int
     body: bytes = attrs.field(repr=False)
+    date: str = ""
 
 
 async def post_json(
@@ -48,6 +55,19 @@ async def post_json(
     Cancellation:
         The connection is closed at once; the server may or may not have acted.
     """
+    return await _ask(url, body, settings)
+
+
+async def get(
+    url: str,
+    *,
+    settings: LinkSettings = LinkSettings(),  # noqa: B008 - frozen
+) -> HttpAnswer:
+    """Ask for a URL on a connection of its own and return the answer. Everything else as in `post_json`."""
+    return await _ask(url, None, settings)
+
+
+async def _ask(url: str, body: RawJson | None, settings: LinkSettings) -> HttpAnswer:
     endpoint = parse_endpoint(url)
     deadline = trio.current_time() + settings.connect_timeout
     stream = await connect(endpoint, settings, deadline)
@@ -72,33 +92,35 @@ class _Exchange:
         self._http = h11.Connection(h11.CLIENT)
         self._head = b""
 
-    async def run(self, body: RawJson) -> HttpAnswer:
-        """Send the request and read the answer."""
+    async def run(self, body: RawJson | None) -> HttpAnswer:
+        """Send the request, a GET if there is no body, and read the answer."""
         headers = [
             ("Host", self._endpoint.host_header),
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(body))),
             ("Accept", "application/json"),
             ("Connection", "close"),
         ]
-        request = h11.Request(method="POST", target=self._endpoint.target, headers=headers)
-        events = (request, h11.Data(data=body.data), h11.EndOfMessage())
+        if body is not None:
+            headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        method = "GET" if body is None else "POST"
+        request = h11.Request(method=method, target=self._endpoint.target, headers=headers)
+        events = (request, *([] if body is None else [h11.Data(data=body.data)]), h11.EndOfMessage())
         await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
         return await self._read_answer()
 
     async def _read_answer(self) -> HttpAnswer:
-        status = 0
+        status, date = 0, ""
         body = bytearray()
         while True:
             event = await self._next_event()
             if isinstance(event, h11.Response):
                 status = event.status_code
+                date = next((value.decode("latin-1") for name, value in event.headers if name == b"date"), "")
             elif isinstance(event, h11.Data):
                 body += event.data
                 if len(body) > _MAX_ANSWER:
                     raise self._too_long()
             elif isinstance(event, h11.EndOfMessage):
-                return HttpAnswer(status, bytes(body))
+                return HttpAnswer(status, bytes(body), date)
 
     async def _next_event(self) -> object:
         while True:

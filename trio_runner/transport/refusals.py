@@ -17,6 +17,7 @@ from .endpoints import Endpoint
 __all__ = [
     "connect_failed",
     "connect_timed_out",
+    "resolve_timed_out",
     "status_of",
     "tls_failed",
     "tls_timed_out",
@@ -52,6 +53,13 @@ def connect_timed_out(endpoint: Endpoint, seconds: float) -> LinkLost:
     return LinkLost(
         f"{endpoint.authority} did not accept a connection within {seconds:g} s:"
         " check the address, the route and firewalls"
+    )
+
+
+def resolve_timed_out(endpoint: Endpoint, seconds: float) -> LinkLost:
+    """No address within the time."""
+    return LinkLost(
+        f"no answer about the address of {endpoint.host} within {seconds:g} s: check DNS and its servers"
     )
 
 
