@@ -12,7 +12,7 @@ BOOTSTRAP := .venvs/bootstrap
 UV := $(BOOTSTRAP)/bin/uv
 VERSIONS := 3.11 3.12 3.13
 
-.PHONY: help demo test soak test-all check lint types bench docs lock clean install
+.PHONY: help demo test soak test-all check lint types bench docs redteam-table lock clean install
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -55,6 +55,9 @@ bench: $(STAMP) ## measure speed against the ceilings of this machine, about eig
 
 docs: $(STAMP) ## write docs/settings.md from the tables of settings
 	$(BIN)/python -m trio_runner.service.settings.documentation >docs/settings.md
+
+redteam-table: $(STAMP) ## which attacks come through with one wall down at a time, about ten minutes
+	$(BIN)/python -B -m tests.redteam.table
 
 lock: $(UV) ## renew requirements.lock from pyproject.toml
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \

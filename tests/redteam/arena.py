@@ -35,7 +35,7 @@ _MNT_DETACH = 2
 _SIOCSIFADDR, _SIOCSIFFLAGS, _IFF_UP = 0x8916, 0x8914, 1
 _PR_SET_PDEATHSIG = 1
 # Bytes and files of everything that is written in the arena.
-_TMPFS = "mode=1777,size=192m,nr_inodes=20000"
+_TMPFS = "mode=1777,size=400m,nr_inodes=40000"
 # Places that everybody may write to: the arena has its own, if nothing that it needs is below them.
 _SHARED_PLACES = ("/tmp", "/var/tmp", "/dev/shm")
 

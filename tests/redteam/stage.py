@@ -198,6 +198,7 @@ def _socket(
     bound = socket.socket(family, kind)
     try:
         bound.setblocking(False)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         if kind == socket.SOCK_STREAM:
             bound.listen(16)

@@ -47,21 +47,32 @@ for each in ().__class__.__base__.__subclasses__():
         opener = each.__init__.__globals__[B]['open']
 """,
 )
-_escape("a mangled name", "opener = (lambda: 0)._X__globals__['open']")
 _escape("a name in full width", "opener = (lambda: 0).__ｇlobals__[B]['open']")
 _escape(
-    "a method resolution order", "opener = int.__mro__[1].__subclasses__()[0].__init__.__globals__['open']"
+    "a method resolution order",
+    """
+for each in int.__mro__[-1].__subclasses__():
+    if each.__name__ == '_wrap_close':
+        opener = each.__init__.__globals__[B]['open']
+""",
 )
 _escape("the builtins by name", "opener = __builtins__['open']")
 _escape("the loader", "opener = __loader__.load_module('io').open")
 _escape("the spec", "opener = __spec__.loader.load_module('io').open")
-_escape("super", "opener = super(int, 5).__getattribute__('__class__')")
-_escape("reduce", "opener = (5).__reduce_ex__(2)[0].__globals__['copyreg']")
 _escape(
-    "a closure", "def f():\n    x = 1\n    return lambda: x\nopener = f().__closure__[0].cell_contents.open"
+    "the lookup of object itself",
+    "opener = ().__class__.__base__.__getattribute__(lambda: 0, '__glo' + 'bals__')[B]['open']",
 )
-_escape("defaults", "def f(x=print): pass\nopener = f.__defaults__[0].__self__.open")
-_escape("code of a function", "f = lambda: 0\ng = f.__code__.replace(co_names=('open',))\nopener = g.open")
+_escape("reduce", "opener = (5).__reduce_ex__(2)[0].__globals__[B]['open']")
+_escape(
+    "a closure",
+    "def f():\n    x = print\n    return lambda: x\nopener = f().__closure__[0].cell_contents.__globals__[B]['open']",
+)
+_escape("defaults", "def f(x=print): pass\nopener = f.__defaults__[0].__globals__[B]['open']")
+_escape(
+    "code of a function",
+    "f = lambda: len\nf.__code__ = f.__code__.replace(co_names=('open',))\nopener = f()",
+)
 
 # --- class patterns ---
 _escape(
@@ -86,13 +97,15 @@ except ZeroDivisionError as error:
 _escape(
     "a class pattern with the object of an error",
     """
+import json
 try:
-    print.nothing
+    json.nothing
 except AttributeError as error:
     match error:
         case AttributeError(obj=thing):
-            opener = thing.open
+            opener = thing.codecs.open
 """,
+    modules=True,
 )
 _escape(
     "a class pattern on a module",
@@ -187,7 +200,7 @@ _escape(
     "the traceback of an exception",
     "try:\n    1 / 0\nexcept Exception as error:\n    opener = error.__traceback__.tb_frame.f_builtins['open']",
 )
-_escape("the frame of a generator", "g = (x for x in [1])\nopener = g.gi_frame.f_back.f_builtins['open']")
+_escape("the frame of a generator", "g = (x for x in [1])\nopener = g.gi_frame.f_builtins['open']")
 _escape(
     "the frame of a running generator",
     "def f():\n    yield g.gi_frame.f_back.f_back.f_globals\ng = f()\nopener = next(g)[B]['open']",
@@ -208,8 +221,9 @@ _escape("an import", "import io\nopener = io.open")
 _escape("an import in a lambda", "f = lambda: __import__('io').open\nopener = f()")
 _escape("a computed import", "opener = __import__('i' + 'o').open")
 _escape("an import through a map", "opener = list(map(__import__, ['io']))[0].open")
-_escape("a relative import", "from . import io\nopener = io.open")
-_escape("an external package", "import trio_runner.sandbox.worker as worker\nopener = worker.os.fdopen")
+_escape(
+    "an external package", "import trio_runner.sandbox.worker as worker\nopener = worker.tempfile._io.open"
+)
 _escape(
     "import_module with a computed name",
     "import importlib\nopener = importlib.import_module('i' + 'o').open",
@@ -223,12 +237,12 @@ _escape(
 _escape("__import__ of importlib", "import importlib\nopener = importlib.__import__('io').open", modules=True)
 _escape(
     "the machinery of importlib",
-    "import importlib.machinery as m\nopener = m.BuiltinImporter.load_module('posix').open",
+    "import importlib.machinery as m\nopener = m.BuiltinImporter.load_module('_io').open",
     modules=True,
 )
 _escape(
     "the machinery of importlib through a variable",
-    "import importlib\ni = [importlib][0]\nopener = i.machinery.BuiltinImporter.load_module('io').open",
+    "import importlib\ni = [importlib][0]\nopener = i.machinery.BuiltinImporter.load_module('_io').open",
     modules=True,
 )
 _escape(
@@ -255,13 +269,28 @@ _escape("the dictionary of a module", "import json\nopener = json.__dict__['code
 _DENIED = r"policy: |user-code: (name '\w+' is not defined|__build_class__ not found)"
 _escape("eval", "opener = eval('open')", ends_checked=_DENIED)
 _escape("exec", "names = {}\nexec('f = open', names)\nopener = names['f']", ends_checked=_DENIED)
-_escape("compile", "opener = compile('open', '', 'eval').open", ends_checked=_DENIED)
+_escape("compile", "opener = eval(compile('open', '', 'eval'))", ends_checked=_DENIED)
 _escape("getattr", "opener = getattr(lambda: 0, '__glo' + 'bals__')[B]['open']", ends_checked=_DENIED)
-_escape("vars", "opener = vars(print)['open']", ends_checked=_DENIED)
+_escape("vars", "import json\nopener = vars(json)['codecs'].open", modules=True, ends_checked=_DENIED)
 _escape("globals", "opener = globals()[B]['open']", ends_checked=_DENIED)
-_escape("type", "opener = type(lambda: 0)", ends_checked=_DENIED)
+_escape(
+    "type",
+    "f = lambda: 0\nfor each in type(f).mro()[0].__dict__.items():\n"
+    "    if each[0] == '__glo' + 'bals__': opener = each[1].__get__(f)[B]['open']",
+    ends_checked=_DENIED,
+)
 _escape("open itself", "opener = open", ends_checked=_DENIED)
-_escape("a class", "class X:\n    pass\nopener = X().open", ends_checked=_DENIED)
-_escape("the help of help", "opener = help.__call__", ends_checked=_DENIED)
-_escape("the files of the licence", "opener = license._Printer__filenames", ends_checked=_DENIED)
-_escape("a class without a statement", "opener = __build_class__(lambda: 0, 'X')", ends_checked=_DENIED)
+_escape("a class", "class X:\n    def f(self): return open\nopener = X().f()", ends_checked=_DENIED)
+_escape("the help of help", "opener = help.__call__.__globals__[B]['open']", ends_checked=_DENIED)
+_leak(
+    "the files of the licence",
+    """
+S = _items[0]["json"]
+license._Printer__filenames = [S["public"]]
+license._Printer__lines = None
+license._Printer__setup()
+return {"reached": True, "text": license._Printer__lines}
+""",
+    walls=("landlock", "mount-namespace"),
+    ends_checked=_DENIED,
+)
