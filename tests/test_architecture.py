@@ -45,7 +45,6 @@ AT_HOME_IN = {
     "click": "service",
     "prometheus_client": "service",
     "rich": "service",
-    "structlog": "service",
 }
 # Whoever decides without I/O has no use for these; `now` comes from the caller.
 SANS_IO = ("protocol", "scheduling")
@@ -521,7 +520,7 @@ PLANTED: list[tuple[Check, dict[str, str], str]] = [
     (sandbox_alone, {"sandbox.x": "from .. import __version__"}, "imports trio_runner"),
     (homes, {"runner.x": "import trio_websocket"}, "which is for transport alone"),
     (homes, {"broker.x": "from wsproto.events import Ping"}, "imports wsproto.events"),
-    (homes, {"runner.x": "import structlog"}, "which is for service alone"),
+    (homes, {"runner.x": "import rich"}, "which is for service alone"),
     (no_asyncio, {"service.x": "import asyncio.subprocess"}, "imports asyncio.subprocess"),
     (no_asyncio, {"sandbox.x": "from asyncio import run"}, "imports asyncio"),
     (no_blocking, {"runner.x": "import time\ntime.sleep(1)"}, "runner.x:2 uses time.sleep"),

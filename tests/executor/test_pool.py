@@ -229,7 +229,7 @@ return [leader, threading.active_count(), default, streams, descriptors]
 async def test_the_zygote_holds_nothing_of_the_runner(executor: Executor) -> None:
     code = """\
 import os, sys
-ours = ('trio', 'attr', 'attrs', 'msgspec', 'cattrs', 'structlog', 'click')
+ours = ('trio', 'attr', 'attrs', 'msgspec', 'cattrs', 'click')
 return [os.getppid(), [name for name in sys.modules if name.split('.')[0] in ours]]
 """
     zygote, modules = await result_of(executor, code)

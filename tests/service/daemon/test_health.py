@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
-from structlog.testing import capture_logs
 
 from trio_runner.errors import ConfigError
 from trio_runner.service.daemon.health import is_local, serve_health
 from trio_runner.transport.http_server import HttpRequest, HttpResponse
+
+from ..logs.captured import capture_logs
 
 pytestmark = pytest.mark.process
 

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 import trio.testing
-from structlog.testing import capture_logs
 
 from trio_runner.errors import AuthRejected, ConfigError, LinkLost
 from trio_runner.service.daemon.lifetime import live, run_to_exit_code
 from trio_runner.service.exits import ExitCode
 from trio_runner.service.systemd.notify import Notifier
+
+from ..logs.captured import capture_logs
 
 
 def daemon_that_raises(exc: BaseException) -> Callable[[], Awaitable[None]]:
@@ -38,7 +39,7 @@ def test_what_can_be_expected_is_a_line_and_no_traceback(exc: Exception, code: E
     with capture_logs() as lines:
         assert run_to_exit_code(daemon_that_raises(exc)) is code
     assert {line["log_level"] for line in lines} == {"error"}
-    assert not any("exc_info" in line for line in lines)
+    assert not any("trace" in line for line in lines)
     assert lines[0]["event"] in ("refused", "gone", "port in use")
 
 
@@ -47,7 +48,7 @@ def test_our_own_faults_come_with_a_traceback(exc: Exception) -> None:
     with capture_logs() as lines:
         assert run_to_exit_code(daemon_that_raises(exc)) is ExitCode.FAULT
     assert len(lines) == 1
-    assert lines[0]["exc_info"]
+    assert lines[0]["trace"]
 
 
 def test_interrupted_outside_the_time_of_grace() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
-from structlog.testing import capture_logs
 
 from trio_runner.service.daemon.pulse import keep_pulse
 from trio_runner.service.systemd.notify import Notifier
+
+from ..logs.captured import capture_logs
 
 
 class Recorder(Notifier):

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import trio
-from structlog.testing import capture_logs
 
 from trio_runner.errors import ConfigError
 from trio_runner.service.daemon.reload import Reloader
 from trio_runner.service.settings.run import RunSettings
 from trio_runner.service.settings.table import Reading
+
+from ..logs.captured import capture_logs
 
 
 class Stage:

@@ -6,10 +6,11 @@ import signal
 
 import trio
 import trio.testing
-from structlog.testing import capture_logs
 
 from trio_runner.errors import ConfigError
 from trio_runner.service.daemon.signals import reload_on_hangup
+
+from ..logs.captured import capture_logs
 
 
 async def test_every_hangup_reloads_whatever_came_of_the_last() -> None:

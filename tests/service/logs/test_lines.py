@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
-import structlog
 
 from trio_runner.service.logs.levels import current_level, set_level
 from trio_runner.service.logs.lines import LogStyle, logging_to
+from trio_runner.service.logs.logger import LOG
 
 TOKEN = "auth-token-0123456789"
 
@@ -37,7 +37,7 @@ class Output:
     @contextmanager
     def logging(self, **style: Any) -> Iterator[Any]:
         with logging_to(LogStyle(**style), self.out, self.err):
-            yield structlog.get_logger("trio_runner")
+            yield LOG
 
 
 def test_warnings_and_errors_go_to_stderr_and_the_rest_to_stdout() -> None:
@@ -157,7 +157,7 @@ def test_logging_is_taken_down_again() -> None:
         assert root.handlers != before[1]
         raise KeyError
     assert (root.level, root.handlers, logging.raiseExceptions) == before
-    assert not structlog.is_configured()
+    assert LOG.write is None
 
 
 def test_json_is_one_object_a_line() -> None:
@@ -181,13 +181,12 @@ def test_json_is_one_object_a_line() -> None:
 def test_the_level_changes_live_for_our_lines_and_those_of_libraries() -> None:
     output = Output()
     with output.logging(level="warning") as log:
-        bound = log.bind()
         for level in ("debug", "silent", "info"):
             assert current_level() != level
             set_level(level)
             assert current_level() == level
-            bound.debug(f"ours at {level}")
-            bound.info(f"ours at {level}")
+            log.debug(f"ours at {level}")
+            log.info(f"ours at {level}")
             logging.getLogger("library").debug(f"theirs at {level}")
     lines = [line.split(maxsplit=2)[1:] for line in output.out.getvalue().splitlines()]
     assert lines == [
@@ -219,7 +218,7 @@ def test_under_systemd_lines_go_to_the_journal_with_their_fields(tmp_path: Path)
     with listening(path) as journal, stderr_into_the_journal(tmp_path) as (stream, environ):
         style = LogStyle(secrets=(TOKEN,))
         with logging_to(style, stream, stream, environ=environ, journal_socket=str(path)):
-            log = structlog.get_logger("trio_runner")
+            log = LOG
             log.warning(f"it failed with {TOKEN}", task="t1", remedy="mend it")
         entry = journal.recv(65536).decode()
     assert entry == (
@@ -237,7 +236,7 @@ def test_without_a_journal_or_when_unwanted_lines_go_to_the_streams(
     with listening(path), stderr_into_the_journal(tmp_path) as (stream, environ):
         where = str(path if there else tmp_path / "none")
         with logging_to(LogStyle(format=style), stream, stream, environ=environ, journal_socket=where):
-            structlog.get_logger("trio_runner").warning("hello")
+            LOG.warning("hello")
     assert (tmp_path / "stream").read_text().endswith(" WARNING hello\n")
 
 
@@ -249,5 +248,5 @@ def test_a_terminal_below_a_service_is_not_the_journal(tmp_path: Path) -> None:
         stderr_into_the_journal(tmp_path) as (_, environ),
         logging_to(LogStyle(), output.out, output.err, environ=environ, journal_socket=str(path)),
     ):
-        structlog.get_logger("trio_runner").info("hello")
+        LOG.info("hello")
     assert "hello" in output.out.getvalue()

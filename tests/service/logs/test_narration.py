@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 import attrs
 import pytest
-import structlog
-from structlog.testing import LogCapture
 
 from trio_runner.scheduling import observer as events
 from trio_runner.service.logs.narration import LoggingObserver
+
+from .captured import capture_logs
 
 BROKER = "http://127.0.0.1:5679"
 
@@ -26,10 +26,8 @@ class Clock:
 
 @pytest.fixture
 def lines() -> Iterator[list[Any]]:
-    capture = LogCapture()
-    structlog.configure(processors=[capture])
-    yield capture.entries
-    structlog.reset_defaults()
+    with capture_logs() as captured:
+        yield captured
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from contextlib import closing
 from functools import partial
 
 import click
-import structlog
 import trio
 
 from ... import __version__
@@ -18,6 +17,7 @@ from ...broker.serve import BrokerHandle, serve_broker
 from ..exits import ExitCode
 from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
+from ..logs.logger import LOG
 from ..logs.narration import LoggingObserver
 from ..observers import Observers
 from ..settings.broker import BrokerSettings, broker_config
@@ -76,7 +76,7 @@ def _run(
     )
     with logging_to(style) as hide:
         for line in reading.warnings:
-            structlog.get_logger("trio_runner").warning(line)
+            LOG.warning(line)
         reloader = Reloader(
             reading, read=read, apply=_apply, oddities=lambda now: iter(now.warnings), hide=hide.add
         )
@@ -101,7 +101,7 @@ async def _serve(
     sockets: Sequence[socket.socket],
 ) -> None:
     ending = trio.Event()
-    log = structlog.get_logger("trio_runner")
+    log = LOG
 
     async def serve() -> None:
         observers = Observers(LoggingObserver())

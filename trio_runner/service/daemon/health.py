@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import structlog
 import trio
 
 from ...errors import ConfigError
 from ...transport.http_server import HttpRequest, HttpResponse, serve_http
+from ..logs.logger import LOG
 
 __all__ = ["is_local", "serve_health"]
 
@@ -46,9 +46,7 @@ async def serve_health(
         except ConfigError as exc:
             raise ConfigError(f"health check server: {exc} [{setting}]") from exc
         bound_host, bound_port = addresses[0]
-        structlog.get_logger("trio_runner").info(
-            f"Health check server listening on {host}, port {bound_port}"
-        )
+        LOG.info(f"Health check server listening on {host}, port {bound_port}")
         task_status.started((bound_host, bound_port))
 
 

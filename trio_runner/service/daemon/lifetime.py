@@ -7,11 +7,11 @@ import faulthandler
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import structlog
 import trio
 
 from ...errors import LinkError, SandboxError, TrioRunnerError
 from ..exits import ExitCode
+from ..logs.logger import LOG
 from ..systemd.notify import Notifier
 from .signals import watch_signals
 
@@ -57,7 +57,7 @@ def run_to_exit_code(daemon: Callable[[], Awaitable[None]]) -> ExitCode:
 
     Whatever can be expected to happen is one line in the log. Only our own faults come with a traceback.
     """
-    log = structlog.get_logger("trio_runner")
+    log = LOG
     with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):  # there is no standard error
         faulthandler.enable()  # a crash, or SIGABRT from a watchdog, writes where we stood
     try:

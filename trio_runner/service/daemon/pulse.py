@@ -14,9 +14,9 @@ import faulthandler
 import sys
 from collections.abc import Callable
 
-import structlog
 import trio
 
+from ..logs.logger import LOG
 from ..systemd.notify import Notifier
 
 __all__ = ["keep_pulse"]
@@ -75,11 +75,11 @@ class _Complaint:
         self._times = self._times + 1 if why is not None else 0
         if self._times == 2:
             remedy = "the watchdog of systemd restarts it; without one restart it, and report this line"
-            structlog.get_logger("trio_runner").error(f"No progress: {why}", remedy=remedy)
+            LOG.error(f"No progress: {why}", remedy=remedy)
 
 
 def _tell_of_standstill(seconds: float) -> None:
-    structlog.get_logger("trio_runner").warning(
+    LOG.warning(
         f"The event loop stood still for {seconds:.1f} seconds",
         remedy="was the process stopped, or the machine asleep or overloaded? If not, see the stacks above",
     )

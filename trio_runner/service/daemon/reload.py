@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, TypeVar
 
 import attrs
-import structlog
 
+from ..logs.logger import LOG
 from ..settings.differences import differences, in_force
 from ..settings.entry import settings_of
 from ..settings.table import Reading
@@ -67,7 +67,7 @@ class Reloader(Generic[SettingsT]):
         self._told = frozenset(odd)
 
     def _tell(self, settings: SettingsT, odd: tuple[str, ...]) -> None:
-        log = structlog.get_logger("trio_runner")
+        log = LOG
         different = differences(self._settings, settings)
         for difference in different:
             (log.info if difference.entry.live else log.warning)(difference.told())

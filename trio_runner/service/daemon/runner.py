@@ -11,7 +11,6 @@ from contextlib import closing, suppress
 from functools import partial
 
 import attrs
-import structlog
 import trio
 
 from ... import __version__
@@ -21,6 +20,7 @@ from ...sandbox.walls.secrets import hide_memory, wipe_secrets
 from ..exits import ExitCode
 from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
+from ..logs.logger import LOG
 from ..logs.narration import LoggingObserver
 from ..observers import Observers
 from ..settings.broker import BrokerSettings
@@ -102,7 +102,7 @@ async def _apply(reading: Reading[RunSettings], runner: Runner, environ: Mapping
         config = attrs.evolve(config, runner_id=runner.config.runner_id)
     await runner.reconfigure(config, afresh=True)
     set_level(reading.settings.log_level)
-    structlog.get_logger("trio_runner").info("New tasks use what is on disk now")
+    LOG.info("New tasks use what is on disk now")
 
 
 async def _serve(
@@ -148,7 +148,7 @@ async def _tell_when_ready(runner: Runner, notifier: Notifier) -> None:
 
 
 def _announce(reading: Reading[RunSettings], config: RunnerConfig) -> None:
-    log = structlog.get_logger("trio_runner")
+    log = LOG
     about = {"id": config.runner_id, "slots": config.max_concurrency, "brokers": ",".join(config.brokers)}
     log.info(f"trio-runner {__version__} starting", **about)
     for line in oddities(reading):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-import structlog
 import trio
 
 from ...errors import TrioRunnerError
+from ..logs.logger import LOG
 from ..systemd.notify import Notifier
 
 __all__ = ["ignore_further_signals", "reload_on_hangup", "watch_signals"]
@@ -32,7 +32,7 @@ async def watch_signals(
     Cancellation:
         Signals act by default again.
     """
-    log = structlog.get_logger("trio_runner")
+    log = LOG
     with trio.open_signal_receiver(*_SIGNALS) as arriving:
         task_status.started()
         last = f"{first} received" if (first := await _next_name(arriving)) == "SIGQUIT" else ""
@@ -59,7 +59,7 @@ async def reload_on_hangup(
         notifier: tells the service manager of the beginning and the end of each.
         task_status: started once the signal is caught.
     """
-    log = structlog.get_logger("trio_runner")
+    log = LOG
     notifier = notifier or Notifier()
     with trio.open_signal_receiver(signal.SIGHUP) as arriving:
         task_status.started()

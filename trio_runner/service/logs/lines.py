@@ -1,4 +1,4 @@
-"""The logs of a daemon: structlog for our own lines, standard logging for those of libraries, one output.
+"""The logs of a daemon: our own lines and those that libraries give to standard logging, one output.
 
 Warnings and errors go to stderr, the rest to stdout; under systemd every line goes to the journal, with its
 fields. Secrets are replaced, wherever they turn up. What is below the level costs a look at the level.
@@ -10,17 +10,17 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TextIO
 
 import attrs
-import structlog
 
 from .formats import Format, human_format, json_format
 from .journal import JOURNAL_SOCKET, Journal, is_journal
-from .levels import LEVELS, is_logged, set_level
+from .levels import LEVELS, set_level
 from .line_writer import LineWriter
+from .logger import Write, writing_to
 from .redaction import Hider, hider
 
 __all__ = ["LogStyle", "logging_to"]
@@ -78,21 +78,12 @@ def logging_to(
     logging.raiseExceptions = False
     # At its debug level this library formats whole messages, payloads included.
     logging.getLogger("trio-websocket").setLevel(logging.WARNING)
-    structlog.configure(
-        processors=[_Emitter(output.write)],
-        wrapper_class=_Logger,
-        logger_factory=structlog.ReturnLoggerFactory(),
-        cache_logger_on_first_use=False,
-    )
     try:
-        yield hide
+        with writing_to(output.write):
+            yield hide
     finally:
-        structlog.reset_defaults()
         root.level, root.handlers[:], logging.raiseExceptions = before
         output.close()
-
-
-_Write = Callable[[str, str, Mapping[str, object], str], None]
 
 
 class _Streams:
@@ -111,54 +102,10 @@ class _Streams:
         self._writer.close(_FLUSH_TIMEOUT)
 
 
-class _Logger(structlog.BoundLoggerBase):
-    """A logger that asks for the level before it does anything: most lines of a busy day are not wanted."""
-
-    def debug(self, event: str, **about: Any) -> None:
-        if is_logged(logging.DEBUG):
-            self._proxy_to_logger("debug", event, **about)
-
-    def info(self, event: str, **about: Any) -> None:
-        if is_logged(logging.INFO):
-            self._proxy_to_logger("info", event, **about)
-
-    def warning(self, event: str, **about: Any) -> None:
-        if is_logged(logging.WARNING):
-            self._proxy_to_logger("warning", event, **about)
-
-    def error(self, event: str, **about: Any) -> None:
-        if is_logged(logging.ERROR):
-            self._proxy_to_logger("error", event, **about)
-
-    def critical(self, event: str, **about: Any) -> None:
-        if is_logged(logging.CRITICAL):
-            self._proxy_to_logger("critical", event, **about)
-
-    def exception(self, event: str, **about: Any) -> None:
-        """Log an error with the traceback of the exception that is being handled."""
-        self.error(event, exc_info=True, **about)
-
-
-class _Emitter:
-    """The one processor: it writes the line."""
-
-    def __init__(self, write: _Write) -> None:
-        self._write = write
-
-    def __call__(self, _logger: object, level: str, event: structlog.typing.EventDict) -> Any:
-        message = event.pop("event", "")
-        trace = traceback.format_exc().rstrip("\n") if event.pop("exc_info", False) else ""
-        try:
-            self._write(level, str(message), event, trace)
-        except Exception:  # a log line that cannot be written must not end a daemon
-            self._write("error", "a log line could not be written", {"line": repr(message)[:200]}, "")
-        raise structlog.DropEvent
-
-
 class _LibraryHandler(logging.Handler):
     """Takes the lines of libraries."""
 
-    def __init__(self, write: _Write) -> None:
+    def __init__(self, write: Write) -> None:
         super().__init__()
         self._write = write
 

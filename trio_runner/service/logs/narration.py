@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import structlog
-
 from ...scheduling import observer as events
 from . import remedies
+from .logger import LOG
 from .repeats import Repeats
 
 __all__ = ["LoggingObserver"]
@@ -45,7 +44,7 @@ class LoggingObserver:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log: Any = structlog.get_logger("trio_runner").bind()  # bound once: it is asked often
+        self._log: Any = LOG  # bound once: it is asked often
         self._clock = clock
         self._repeats = Repeats()
         # By broker and task: whose task it is, in n8n's words, as far as the settings say it.
