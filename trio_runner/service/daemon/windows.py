@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import attrs
-import structlog
 import trio
 
 from ...errors import ConfigError
 from ..logs.levels import LEVELS, set_level
+from ..logs.logger import LOG
 from ..status.document import Document
 from ..status.places import AUTOMATIC, socket_path
 from ..status.server import Command, serve_control
@@ -139,16 +139,14 @@ class Windows:
                 if self.settings.control_socket != AUTOMATIC:
                     raise
                 remedy = "name another path, or 'none': TRIO_RUNNER_CONTROL_SOCKET"
-                structlog.get_logger("trio_runner").warning(
-                    f"status, top and drain do not work: {exc}", remedy=remedy
-                )
+                LOG.warning(f"status, top and drain do not work: {exc}", remedy=remedy)
                 task_status.started()
 
         await nursery.start(serve)
 
     def _commands(self, document: Callable[[], Document]) -> Mapping[str, Command]:
         def drain(_request: Mapping[str, object]) -> object:
-            structlog.get_logger("trio_runner").info("Asked over the local socket to drain")
+            LOG.info("Asked over the local socket to drain")
             self.drain()
             return None
 
@@ -171,5 +169,5 @@ def _change_level(request: Mapping[str, object]) -> object:
     if not isinstance(level, str) or level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}")
     set_level(level)
-    structlog.get_logger("trio_runner").info(f"Log level is {level} now")
+    LOG.info(f"Log level is {level} now")
     return None

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
-import structlog
 import trio
 
 from ...errors import ConfigError
+from ..logs.logger import LOG
 
 __all__ = ["Command", "serve_control"]
 
@@ -183,7 +183,5 @@ class _Connections:
         except (ValueError, msgspec.MsgspecError) as exc:
             return msgspec.json.encode({"ok": False, "error": str(exc)})
         except Exception as exc:  # a task boundary: a fault of a snapshot must not end the daemon
-            structlog.get_logger("trio_runner").error(
-                f"A request on the control socket failed: {exc!r}", remedy="please report this line"
-            )
+            LOG.error(f"A request on the control socket failed: {exc!r}", remedy="please report this line")
             return msgspec.json.encode({"ok": False, "error": f"a fault of the daemon: {exc!r}"})
