@@ -47,10 +47,10 @@ def test_alone_it_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert alone == asked
     code, out, err = alone
     assert (code, err) == (0, "")
-    assert all(f"\n  {name} " in out for name in ("run", "broker", "submit", "demo"))
+    assert all(f"\n  {name} " in out for name in ("run", "broker", "submit", "demo", "check", "config"))
 
 
-@pytest.mark.parametrize("command", ["run", "broker", "submit", "demo"])
+@pytest.mark.parametrize("command", ["run", "broker", "submit", "demo", "check", "config"])
 def test_help_screens(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, command, "--help")
     assert (code, err) == (0, "")
@@ -71,7 +71,7 @@ def test_help_screens_of_daemons(command: str, capsys: pytest.CaptureFixture[str
 
 def test_the_list_of_commands_says_what_they_say_themselves(capsys: pytest.CaptureFixture[str]) -> None:
     _, listing, _ = run(capsys)
-    for name in ("run", "broker", "submit", "demo"):
+    for name in ("run", "broker", "submit", "demo", "check", "config"):
         _, out, _ = run(capsys, name, "--help")
         summary = next(line.strip() for line in out.splitlines()[1:] if line.strip())
         assert summary in " ".join(listing.split())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -109,3 +110,20 @@ async def test_a_port_in_use_is_one_line() -> None:
             assert await second.ended() == 1
             assert len(second.err) == 1
             assert f"cannot listen on 127.0.0.1 port {port}" in second.err[0]
+
+
+async def test_a_hangup_changes_the_level_and_tells_what_needs_a_restart(tmp_path: Path) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text("[broker]\n")
+    async with open_broker("--config", str(config)) as (broker, _):
+        config.write_text("[broker]\nlog-level = 'debug'\nheartbeat = 9\n")
+        broker.process.send_signal(signal.SIGHUP)
+        await broker.line("log-level is now debug, was info")
+        await broker.line(
+            "WARNING heartbeat cannot change while the daemon runs: it stays 30 until a restart"
+        )
+        config.write_text("[broker\n")
+        broker.process.send_signal(signal.SIGHUP)
+        await broker.line("The reload failed, and everything stays as it was: .* is not TOML")
+        broker.process.send_signal(signal.SIGTERM)
+        assert await broker.ended() == 0

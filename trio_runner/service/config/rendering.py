@@ -40,10 +40,10 @@ def show_table(effective: Effective, console: PersonConsole) -> None:
     """Write a table with a heading for each group, as wide as the terminal."""
     console.line(_about_file(effective), "dim")
     for group, settings in groupby(effective.settings, key=lambda setting: setting.entry.group):
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(min_width=_KEY_WIDTH, no_wrap=True)
-        table.add_column(ratio=3, overflow="fold")
-        table.add_column(ratio=3, overflow="fold")
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+        table.add_column(min_width=_KEY_WIDTH, max_width=_KEY_WIDTH, no_wrap=True)
+        table.add_column(ratio=1, overflow="fold")
+        table.add_column(ratio=1, overflow="fold")
         for setting in settings:
             table.add_row(*_cells(setting))
         console.line()
@@ -58,7 +58,11 @@ _KEY_WIDTH = 27
 def _cells(setting: EffectiveSetting) -> tuple[Text, Text, Text]:
     style = "red" if setting.error else "dim" if setting.is_default else "green"
     key = Text(f"  {setting.entry.key}")
-    return key, Text(plain(setting.shown()), style), Text(plain(setting.source), style)
+    shown = setting.shown()
+    if setting.entry.kind.plural and not setting.is_default:
+        # Broken between names and not within one.
+        shown = ("\n" if isinstance(setting.value, tuple) else ", ").join(shown.split(","))
+    return key, Text(plain(shown), style), Text(plain(setting.source), style)
 
 
 def _about_file(effective: Effective) -> str:
