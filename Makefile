@@ -53,8 +53,9 @@ types: $(STAMP) ## strict mypy over package, tests and examples
 bench: $(STAMP) ## measure speed against the ceilings of this machine, about eight minutes
 	$(BIN)/python -m bench
 
-docs: $(STAMP) ## write docs/settings.md from the tables of settings
+docs: $(STAMP) ## write docs/settings.md and docs/metrics.md from the code
 	$(BIN)/python -m trio_runner.service.settings.documentation >docs/settings.md
+	$(BIN)/python -m trio_runner.service.metrics.documentation >docs/metrics.md
 
 redteam-table: $(STAMP) ## which attacks come through with one wall down at a time, about ten minutes
 	$(BIN)/python -B -m tests.redteam.table

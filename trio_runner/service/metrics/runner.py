@@ -38,6 +38,7 @@ _OUTCOMES = (
     "worker-died",
     "link-lost",
     "no-settings",
+    "shutdown",
     "runner",
 )
 # Ends of tasks for which the runner itself ends the worker.
