@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from ..sandbox.config import Limits
+from ..sandbox.walls.limits import describe
 from ..scheduling.outcome import WorkerDied
 from .worker import Worker
 
@@ -13,17 +15,21 @@ _BOOTSTRAP_LINE = '  File "<string>", line 5 in <module>'
 
 __all__ = ["describe_death"]
 
+_CPU_LIMIT = signal.SIGXCPU
 
-def describe_death(worker: Worker, *, hung_up: bool) -> WorkerDied:
+
+def describe_death(worker: Worker, *, hung_up: bool, limits: Limits | None = None) -> WorkerDied:
     """Say how a worker ended that nobody asked to end.
 
     Args:
         worker: a worker that has ended.
         hung_up: the code closed its connection to the runner and was stopped for it.
+        limits: those of its task.
     """
     exit_code = -signal.SIGKILL if worker.exit_code is None else worker.exit_code
     cause = "The code closed its connection to the runner and was stopped." if hung_up else _cause(exit_code)
-    parts = [worker.epitaph or cause, _own_lines(worker.last_words())]
+    limit = describe("cpu", limits) if limits and exit_code == -_CPU_LIMIT else ""
+    parts = [worker.epitaph or cause, limit, _own_lines(worker.last_words())]
     return WorkerDied(exit_code, "\n".join(part for part in parts if part))
 
 
@@ -34,6 +40,8 @@ def _own_lines(words: str) -> str:
 
 
 def _cause(exit_code: int) -> str:
+    if exit_code == -_CPU_LIMIT:
+        return "The code used more processor time than it may."
     if exit_code >= 0:
         return f"The code ended its process with exit status {exit_code} before there was a result."
     if exit_code == -signal.SIGKILL:

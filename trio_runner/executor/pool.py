@@ -189,7 +189,7 @@ class _Pool:
             await converse(worker.channel, job.settings.data, reply, deliver)
             if reply.outcome is None:
                 hung_up = await _wait_for_end(worker)
-                return describe_death(worker, hung_up=hung_up)
+                return describe_death(worker, hung_up=hung_up, limits=self._config.sandbox.limits)
         except BaseException:
             worker.kill()
             with trio.CancelScope(shield=True):

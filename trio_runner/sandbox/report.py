@@ -13,6 +13,7 @@ from typing import Literal
 from .policy import Policy, SecurityViolation, is_standard_library, remedies
 from .text import cut, json_bytes, source_lines, text_of, type_name
 from .visible_builtins import denied_builtin_hint
+from .walls.limits import describe_limit
 
 __all__ = ["CODE_NAME", "Failure", "FailureKind", "TaskFailed", "failure_of"]
 
@@ -92,7 +93,7 @@ def failure_of(
             description="\n".join([why if line is None else f"Line {line}: {why}", *remedies([why])]),
             line_number=line,
         )
-    description = [_headline(error, code, line), where, _hint(error, policy)]
+    description = [_headline(error, code, line), where, _hint(error, policy), describe_limit(error)]
     if stderr.strip():
         description.append(f"stderr:\n{stderr.rstrip()}")
     return Failure(

@@ -21,6 +21,9 @@ def few_arenas() -> None:
         mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+_in_force: list[Limits] = []  # of this process, once they are set
+
+
 def bound_resources(limits: Limits, *, uncounted: int = 0) -> None:
     """Set the limits of this process and its descendants, for good.
 
@@ -41,6 +44,7 @@ def bound_resources(limits: Limits, *, uncounted: int = 0) -> None:
         if soft:
             _bound(kind, soft, soft + more)
     _bound(getattr(resource, "RLIMIT_MSGQUEUE", None), 0, 0)
+    _in_force[:] = [limits]
 
 
 def _bound(kind: int | None, soft: int, hard: int) -> None:
@@ -70,8 +74,8 @@ _WORDS = {
 }
 
 
-def describe_limit(error: BaseException, limits: Limits) -> str:
-    """Say which limit an error is about, how much it is and which setting changes it; empty: about none."""
+def describe_limit(error: BaseException) -> str:
+    """Say which limit of this process an error is about, and how to change it; empty: about none."""
     name = ""
     if isinstance(error, MemoryError):
         name = "memory"
@@ -79,12 +83,15 @@ def describe_limit(error: BaseException, limits: Limits) -> str:
         name = _OF_ERRORS.get(error.errno or 0, "")
     elif isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         name = "processes"
-    return describe(name, limits) if name and getattr(limits, name) else ""
+    limits = _in_force[0] if _in_force else None
+    return describe(name, limits) if name and limits is not None else ""
 
 
 def describe(name: str, limits: Limits) -> str:
-    """Say how much a limit is and which setting changes it."""
+    """Say how much a limit is and which setting changes it; empty if there is no such limit."""
     amount = getattr(limits, name)
+    if not amount:
+        return ""
     shown = _size(amount) if name in ("memory", "file_size", "scratch") else str(amount)
     return f"The limit for {_WORDS[name]} is {shown} ({LIMIT_SETTINGS[name]})."
 
