@@ -95,7 +95,8 @@ def _of_runner(runner: Process) -> dict[str, float]:
     below = procfs.descendants(runner.pid)
     if not below:
         return cpu  # handlers only
-    zygote, *workers = below
-    cpu["zygote"] = procfs.times(zygote).own
-    cpu["workers"] = procfs.times(zygote).reaped + sum(procfs.times(worker).own for worker in workers)
+    zygotes = procfs.zygotes(runner.pid)
+    cpu["zygote"] = sum(procfs.times(zygote).own for zygote in zygotes)
+    workers = set(below) - set(zygotes)
+    cpu["workers"] = procfs.times(zygotes[-1]).reaped + sum(procfs.times(worker).own for worker in workers)
     return cpu

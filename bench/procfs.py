@@ -19,6 +19,7 @@ __all__ = [
     "reset_peak_memory",
     "times",
     "zombies",
+    "zygotes",
 ]
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -58,6 +59,15 @@ def descendants(pid: int) -> list[int]:
     found = list(children.get(pid, ()))
     for entry in found:  # grows while it is walked
         found.extend(children.get(entry, ()))
+    return found
+
+
+def zygotes(runner: int) -> list[int]:
+    """Return the processes of a runner's zygote: where it has a PID namespace, one stays outside to wait."""
+    children = _children()
+    found = children.get(runner, [])[:1]
+    if found and len(inside := children.get(found[0], [])) == 1 and children.get(inside[0]):
+        found = [*found, *inside]
     return found
 
 

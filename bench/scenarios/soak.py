@@ -71,7 +71,9 @@ def _look(stack: Stack, runner: Process) -> dict[str, float]:
     return {
         "memory of the runner's tree": procfs.anonymous_memory(everything),
         "memory of the broker": procfs.anonymous_memory([stack.broker.pid]),
-        "descriptors of runner and zygote": sum(map(procfs.open_descriptors, (runner.pid, *below[:1]))),
+        "descriptors of runner and zygote": sum(
+            map(procfs.open_descriptors, (runner.pid, *procfs.zygotes(runner.pid)))
+        ),
         "descriptors of the broker": procfs.open_descriptors(stack.broker.pid),
         "processes": len(everything),
         "zombies": procfs.zombies(everything),
