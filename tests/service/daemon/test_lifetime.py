@@ -17,6 +17,10 @@ from trio_runner.service.systemd.notify import Notifier
 from ..logs.captured import capture_logs
 
 
+def not_reported(exc: BaseException) -> None:
+    raise AssertionError(exc)
+
+
 def daemon_that_raises(exc: BaseException) -> Callable[[], Awaitable[None]]:
     async def daemon() -> None:
         async with trio.open_nursery():
@@ -37,7 +41,7 @@ def daemon_that_raises(exc: BaseException) -> Callable[[], Awaitable[None]]:
 )
 def test_what_can_be_expected_is_a_line_and_no_traceback(exc: Exception, code: ExitCode) -> None:
     with capture_logs() as lines:
-        assert run_to_exit_code(daemon_that_raises(exc)) is code
+        assert run_to_exit_code(daemon_that_raises(exc), on_fault=not_reported) is code
     assert {line["log_level"] for line in lines} == {"error"}
     assert not any("trace" in line for line in lines)
     assert lines[0]["event"] in ("refused", "gone", "port in use")
@@ -45,10 +49,12 @@ def test_what_can_be_expected_is_a_line_and_no_traceback(exc: Exception, code: E
 
 @pytest.mark.parametrize("exc", [KeyError("x"), ExceptionGroup("", [LinkLost("gone"), TypeError("bug")])])
 def test_our_own_faults_come_with_a_traceback(exc: Exception) -> None:
+    reported: list[BaseException] = []
     with capture_logs() as lines:
-        assert run_to_exit_code(daemon_that_raises(exc)) is ExitCode.FAULT
+        assert run_to_exit_code(daemon_that_raises(exc), on_fault=reported.append) is ExitCode.FAULT
     assert len(lines) == 1
     assert lines[0]["trace"]
+    assert len(reported) == 1
 
 
 def test_interrupted_outside_the_time_of_grace() -> None:

@@ -119,11 +119,6 @@ def test_code_sees_the_environment_without_the_secrets() -> None:
 @pytest.mark.parametrize(
     ("variable", "text", "said"),
     [
-        (
-            "N8N_SENTRY_DSN",
-            "https://key@sentry.example/1",
-            "N8N_SENTRY_DSN is set, but error reports are not sent",
-        ),
         ("N8N_RUNNERS_STDLIB_ALLOW", "json,pandas", "'pandas' is no module of the standard library"),
         ("N8N_RUNNERS_EXTERNAL_ALLOW", "json", "'json' is a module of the standard library"),
         ("N8N_RUNNERS_EXTERNAL_ALLOW", "no-such.module", "'no-such.module' cannot be imported here"),

@@ -17,6 +17,7 @@ from .signals import watch_signals
 
 __all__ = ["live", "run_to_exit_code"]
 
+_EXPECTED = (TrioRunnerError, KeyboardInterrupt)
 # Seconds beyond the grace to kill what is left, to part from the brokers and to write the last lines.
 _FAREWELL = 20.0
 
@@ -52,10 +53,16 @@ async def live(
         scope.cancel()
 
 
-def run_to_exit_code(daemon: Callable[[], Awaitable[None]]) -> ExitCode:
+def run_to_exit_code(
+    daemon: Callable[[], Awaitable[None]], *, on_fault: Callable[[BaseException], None] | None = None
+) -> ExitCode:
     """Run a daemon and tell how it ended.
 
     Whatever can be expected to happen is one line in the log. Only our own faults come with a traceback.
+
+    Args:
+        daemon: what to run.
+        on_fault: told of our own faults.
     """
     log = LOG
     with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):  # there is no standard error
@@ -63,7 +70,10 @@ def run_to_exit_code(daemon: Callable[[], Awaitable[None]]) -> ExitCode:
     try:
         trio.run(daemon)
     except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # the outermost boundary
-        return _account_for(list(_leaves(exc)), log)
+        code = _account_for(reasons := list(_leaves(exc)), log)
+        if on_fault is not None and not all(isinstance(reason, _EXPECTED) for reason in reasons):
+            on_fault(exc)
+        return code
     log.info("Stopped")
     return ExitCode.DONE
 

@@ -14,9 +14,11 @@ import attrs
 import trio
 
 from ... import __version__
+from ...errors import ConfigError
 from ...runner.config import RunnerConfig
 from ...runner.serve import Runner
 from ...sandbox.walls.secrets import hide_memory, wipe_secrets
+from ..error_reports import ErrorReports, ReportLabels, open_error_reports
 from ..exits import ExitCode
 from ..logs.levels import set_level
 from ..logs.lines import LogStyle, logging_to
@@ -80,7 +82,8 @@ def _run(
     )
     with logging_to(style) as hide:
         _announce(reading, config)
-        observers = Observers(LoggingObserver())
+        reports = _open_reports(reading)
+        observers = Observers(LoggingObserver(), *([reports] if reports else []))
         runner = Runner(config, observer=observers)
         windows = _windows(settings, runner, observers)
         reloader = Reloader(
@@ -90,9 +93,29 @@ def _run(
             oddities=oddities,
             hide=hide.add,
         )
-        code = run_to_exit_code(lambda: _serve(runner, windows, reloader, notifier))
+        on_fault = reports.fault if reports else None
+        code = run_to_exit_code(lambda: _serve(runner, windows, reloader, notifier), on_fault=on_fault)
         ignore_further_signals()
+        if reports is not None:
+            reports.close()
         return code
+
+
+def _open_reports(reading: Reading[RunSettings]) -> ErrorReports | None:
+    """Return what reports our own faults, if that is wanted and possible; a line says if it is not."""
+    settings = reading.settings
+    if not settings.sentry_dsn:
+        return None
+    labels = ReportLabels(
+        n8n_version=settings.n8n_version,
+        environment=settings.environment,
+        deployment=settings.deployment_name,
+    )
+    try:
+        return open_error_reports(settings.sentry_dsn, labels, origin=reading.label("sentry_dsn"))
+    except ConfigError as exc:
+        structlog.get_logger("trio_runner").warning(str(exc))
+        return None
 
 
 async def _apply(reading: Reading[RunSettings], runner: Runner, environ: Mapping[str, str]) -> None:

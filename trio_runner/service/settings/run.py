@@ -271,7 +271,7 @@ class RunSettings:
         flag="--sentry-dsn",
         kind=Token(metavar="DSN"),
         default="",
-        about="Accepted for compatibility; error reports are not sent yet.",
+        about="Where faults of the runner itself are reported to (Sentry); needs trio-runner[sentry].",
         group=_REPORTS,
         secret=True,
     )

@@ -80,8 +80,6 @@ def oddities(reading: Reading[RunSettings]) -> Iterator[str]:
     """Yield one line for each setting that is allowed but can hardly be meant."""
     yield from reading.warnings
     settings = reading.settings
-    if settings.sentry_dsn:
-        yield f"{reading.label('sentry_dsn')} is set, but error reports are not sent yet; this log has them"
     stdlib, external = reading.label("stdlib_allow"), reading.label("external_allow")
     for module in sorted(settings.stdlib_allow - {"*"} - sys.stdlib_module_names):
         yield f"{stdlib}: {module!r} is no module of the standard library; others belong into {external}"
