@@ -74,7 +74,7 @@ class ErrorReports:
         self._send({"level": "fatal", "exception": {"values": values}})
 
     def observe(self, event: Event) -> None:
-        """Report trouble with workers, once an hour for the same words; no other event is the runner's fault."""
+        """Report trouble with workers, once an hour for the same words."""
         if not isinstance(event, ExecutorTrouble):
             return
         words = _own_words(event.why)
