@@ -114,7 +114,7 @@ def _open_reports(reading: Reading[RunSettings]) -> ErrorReports | None:
     try:
         return open_error_reports(settings.sentry_dsn, labels, origin=reading.label("sentry_dsn"))
     except ConfigError as exc:
-        structlog.get_logger("trio_runner").warning(str(exc))
+        LOG.warning(str(exc))
         return None
 
 
