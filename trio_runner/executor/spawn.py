@@ -16,6 +16,7 @@ import trio
 
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
+from ..sandbox.walls.addresses import remove_group
 from .leftovers import kill_leftovers
 from .scratch_root import clear_abandoned, make_scratch_root
 
@@ -99,7 +100,8 @@ class ZygoteProcess:
         os.close(self.scratch_lock)
 
     async def remove_scratch(self) -> None:
-        """Remove the scratch directories if the zygote did not."""
+        """Remove the scratch directories if the zygote did not, and the control group if it made one."""
+        remove_group(self.scratch)
         if await trio.Path(self.scratch).exists():
             with trio.move_on_after(_REMOVAL_LIMIT):
                 await trio.to_thread.run_sync(remove_tree, self.scratch, abandon_on_cancel=True)

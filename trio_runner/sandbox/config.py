@@ -114,6 +114,7 @@ class SandboxConfig:
         network: ``auto`` (open if a module that tasks may import has use for it), ``deny`` or ``allow``.
         limits: what one task may use.
         disabled: names of walls that are not to be raised.
+        closed_ports: ports of this machine that stay shut where the wall ``addresses`` stands.
 
     Raises:
         ValueError: a word is none of those, or values contradict each other.
@@ -124,6 +125,7 @@ class SandboxConfig:
     network: str = "auto"
     limits: Limits = dataclasses.field(default_factory=Limits)
     disabled: frozenset[str] = frozenset()
+    closed_ports: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, words in (("profile", PROFILES), ("strictness", STRICTNESSES), ("network", NETWORKS)):
@@ -180,4 +182,5 @@ class SandboxConfig:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
         limits, disabled = Limits(**fields.pop("limits")), frozenset(fields.pop("disabled"))
-        return cls(**fields, limits=limits, disabled=disabled)
+        ports = tuple(fields.pop("closed_ports"))
+        return cls(**fields, limits=limits, disabled=disabled, closed_ports=ports)

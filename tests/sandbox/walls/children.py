@@ -24,7 +24,7 @@ NEEDED = """\
 import resource, signal, socket, subprocess, tempfile, threading, time
 from trio_runner.sandbox import walls
 from trio_runner.sandbox.walls import basics, cells, credentials, kernel, landlock, limits, namespaces, root
-from trio_runner.sandbox.walls import own, raising, seccomp, secrets, trial, visible
+from trio_runner.sandbox.walls import addresses, own, raising, seccomp, secrets, trial, visible
 from trio_runner.sandbox.config import Limits, SandboxConfig
 from trio_runner.sandbox.policy import Policy
 def refused(call, *arguments):

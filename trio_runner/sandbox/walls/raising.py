@@ -16,7 +16,7 @@ from functools import partial
 from .. import linux
 from ..config import WALLS, SandboxConfig
 from ..policy import Policy
-from . import basics, credentials, kernel, limits, namespaces, root, secrets
+from . import addresses, basics, credentials, kernel, limits, namespaces, root, secrets
 from .cells import Cells
 from .own import OwnWalls
 from .trial import attempt
@@ -44,7 +44,7 @@ class Walls:
     def __init__(self, config: SandboxConfig, policy: Policy) -> None:
         self._wanted = set(config.wanted(policy))
         self._missing: dict[str, str] = {}
-        self._limits = config.limits
+        self._limits, self._ports = config.limits, config.closed_ports
         self._network = config.opens_network(policy)
         self._programs = config.starts_programs(policy)
         self._by_user_namespace = False
@@ -77,9 +77,9 @@ class Walls:
             base: path of an empty directory.
             descriptors: those that a process left behind must close.
         """
+        self._give_up("cgroup", "not in this version")
+        self._raise("addresses", partial(addresses.shut_addresses, base, self._ports))
         self._move(base, descriptors)
-        for name in ("cgroup", "addresses"):
-            self._give_up(name, "not on this system")
         if "capabilities" in self._wanted and credentials.has_capability(credentials.CAP_SETPCAP):
             credentials.drop_bounding_set()
         if "limits" in self._wanted:
@@ -90,11 +90,15 @@ class Walls:
             "private-memory": secrets.hide_memory,
         }
         for name, wall in shared.items():
-            if name in self._wanted:
-                try:
-                    wall()
-                except (OSError, ValueError) as exc:
-                    self._give_up(name, str(exc))
+            self._raise(name, wall)
+
+    def _raise(self, name: str, wall: Callable[[], object]) -> None:
+        """Raise a wall if it is wanted; give it up if that is impossible."""
+        if name in self._wanted:
+            try:
+                wall()
+            except (OSError, ValueError) as exc:
+                self._give_up(name, str(exc))
 
     def _move(self, base: str, descriptors: tuple[int, ...]) -> None:
         """Move into as many of the wanted namespaces as the machine permits."""

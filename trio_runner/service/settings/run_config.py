@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -20,6 +22,9 @@ from .sandbox import sandbox_config
 from .table import Reading, secret_variables
 
 __all__ = ["oddities", "runner_config", "visible_environment"]
+
+# How names and addresses of this machine itself begin.
+_HERE = ("localhost", "127.", "::1")
 
 
 def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> RunnerConfig:
@@ -54,10 +59,20 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
         grace=settings.graceful_shutdown_timeout,
         link=LinkSettings(max_message=settings.max_payload, ca_file=settings.ca_file or None),
         policy=policy,
-        sandbox=sandbox_config(reading),
+        sandbox=dataclasses.replace(sandbox_config(reading), closed_ports=_own_ports(settings)),
         preload=_preload(reading),
     )
     return attrs.evolve(config, runner_id=settings.runner_id) if settings.runner_id else config
+
+
+def _own_ports(settings: RunSettings) -> tuple[int, ...]:
+    """Return the ports of this machine that are no task's business: the health endpoint's, the brokers'."""
+    ports = {settings.health_check_port} if settings.health_check else set()
+    for uri in settings.brokers:
+        parts = urlsplit(uri)
+        if (parts.hostname or "").startswith(_HERE):
+            ports.add(parts.port or (443 if parts.scheme in ("https", "wss") else 80))
+    return tuple(sorted(ports - {0}))
 
 
 def _preload(reading: Reading[RunSettings]) -> tuple[str, ...]:
