@@ -129,7 +129,7 @@ async def open_daemon(*arguments: str, environment: Mapping[str, str]) -> AsyncI
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], **environment},
+        env={"PATH": os.environ["PATH"], "TRIO_RUNNER_CONTROL_SOCKET": "none", **environment},
     )
     daemon = Daemon(process)
     async with background(daemon.supervise):

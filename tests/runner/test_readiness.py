@@ -32,7 +32,7 @@ def verdict(
 
 
 def test_offering() -> None:
-    assert verdict(broker()) == (True, "offering", "5 of 5 slots on offer")
+    assert verdict(broker()) == (True, "offering", "5 of 5 slots free and on offer")
 
 
 def test_full_is_ready() -> None:

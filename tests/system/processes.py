@@ -58,7 +58,12 @@ async def run_daemon(command: str, environment: Mapping[str, str]) -> AsyncItera
     """Run ``trio-runner COMMAND`` for as long as the block lasts; it is killed at the end if need be."""
     process = await trio.lowlevel.open_process(
         [sys.executable, "-I", "-m", "trio_runner", *command.split()],
-        env={"PATH": os.environ["PATH"], "TRIO_RUNNER_SANDBOX_DISABLE": "pid-namespace", **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "TRIO_RUNNER_CONTROL_SOCKET": "none",
+            "TRIO_RUNNER_SANDBOX_DISABLE": "pid-namespace",
+            **environment,
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -37,11 +37,12 @@ def judge(
         stuck = max(broker.stuck_for for broker in registered)
         return Readiness(False, "stuck", f"no offer can be sent: nothing could be written for {stuck:.0f} s")
     if ledger.held >= ledger.slots:
-        return Readiness(True, "full", f"all {ledger.slots} slots are taken")
+        all_of_them = "the only slot is" if ledger.slots == 1 else f"all {ledger.slots} slots are"
+        return Readiness(True, "full", f"{all_of_them} taken")
     if not any(broker.open_offers for broker in reading):
         return Readiness(False, "not-offering", "a slot is free, but no offer is open at any broker")
     free = ledger.slots - ledger.held
-    return Readiness(True, "offering", f"{free} of {ledger.slots} slots on offer")
+    return Readiness(True, "offering", f"{free} of {ledger.slots} slots free and on offer")
 
 
 _LIFE = {

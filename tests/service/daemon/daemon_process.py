@@ -79,7 +79,7 @@ async def open_daemon(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={"PATH": os.environ["PATH"], **(environment or {})},
+        env={"PATH": os.environ["PATH"], "TRIO_RUNNER_CONTROL_SOCKET": "none", **(environment or {})},
     )
     daemon = DaemonProcess(process, streams=1 + read_stdout)
     assert process.stdout is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,23 @@ pytestmark = pytest.mark.process
 
 
 def make(directory: Path, *names: str) -> dict[str, str]:
-    """Make sockets, and return an environment in which they are found."""
+    """Make sockets that are answered, and return an environment in which they are found."""
     (directory / "trio-runner").mkdir(exist_ok=True)
     for name in names:
-        with socket.socket(socket.AF_UNIX) as made:
-            made.bind(str(directory / "trio-runner" / f"{name}.sock"))
+        LISTENING.append(socket.socket(socket.AF_UNIX))
+        LISTENING[-1].bind(str(directory / "trio-runner" / f"{name}.sock"))
+        LISTENING[-1].listen()
     return {"XDG_RUNTIME_DIR": str(directory)}
+
+
+LISTENING: list[socket.socket] = []
+
+
+@pytest.fixture(autouse=True)
+def stop_listening() -> Iterator[None]:
+    yield
+    while LISTENING:
+        LISTENING.pop().close()
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +61,12 @@ def test_one_of_several_is_named(tmp_path: Path) -> None:
         choose_socket("", "x", environ)
 
 
+def test_those_that_were_killed_do_not_count(tmp_path: Path) -> None:
+    environ = make(tmp_path, "runner-a", "runner-killed")
+    LISTENING.pop().close()
+    assert choose_socket("", "", environ).name == "runner-a.sock"
+
+
 def test_none(tmp_path: Path) -> None:
     with pytest.raises(NoDaemon, match="no daemon of this user runs here; start one"):
         choose_socket("", "", make(tmp_path))
@@ -56,6 +74,7 @@ def test_none(tmp_path: Path) -> None:
 
 async def test_nobody_answers(tmp_path: Path) -> None:
     make(tmp_path, "stale")
+    LISTENING.pop().close()
     for path in (tmp_path / "trio-runner" / "stale.sock", tmp_path / "nothing.sock"):
         with pytest.raises(NoDaemon, match="no daemon answers at"):
             async with open_daemon(path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from trio_runner.errors import ConfigError
-from trio_runner.service.status.places import find_sockets, socket_path
+from trio_runner.service.status.places import find_sockets, remove_stale, socket_path
 
 
 def test_the_runtime_directory_of_the_service_then_of_the_user(tmp_path: Path) -> None:
@@ -41,3 +43,18 @@ def test_only_sockets_are_found(tmp_path: Path) -> None:
     assert not any(
         str(path).startswith(str(tmp_path)) for path in find_sockets({"XDG_RUNTIME_DIR": str(tmp_path)})
     )
+
+
+def test_old_sockets_that_nobody_answers_are_removed(tmp_path: Path) -> None:
+    names = ("runner-old.sock", "runner-new.sock", "runner-live.sock")
+    live = socket.socket(socket.AF_UNIX)
+    live.bind(str(tmp_path / names[2]))
+    live.listen()
+    for name in names[:2]:
+        with socket.socket(socket.AF_UNIX) as killed:
+            killed.bind(str(tmp_path / name))
+    for name in (names[0], names[2]):
+        os.utime(tmp_path / name, (0, 0))
+    with live:
+        remove_stale(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runner-live.sock", "runner-new.sock"]

@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ..logs.levels import LEVELS, set_level
 from ..logs.logger import LOG
 from ..status.document import Document
-from ..status.places import AUTOMATIC, socket_path
+from ..status.places import AUTOMATIC, remove_stale, socket_path
 from ..status.server import Command, serve_control
 from ..web.site import Site
 from .health import is_local, serve_health
@@ -133,6 +133,8 @@ class Windows:
             if path is None:
                 task_status.started()
                 return
+            if self.settings.control_socket == AUTOMATIC:
+                remove_stale(path.parent)
             try:
                 await serve_control(path, commands, task_status=task_status)
             except ConfigError as exc:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
+import socket
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ...errors import ConfigError
 
-__all__ = ["AUTOMATIC", "NO_SOCKET", "find_sockets", "socket_path"]
+__all__ = ["AUTOMATIC", "NO_SOCKET", "find_sockets", "is_answered", "remove_stale", "socket_path"]
 
 AUTOMATIC = "auto"
 """The setting that leaves the place to us."""
@@ -25,6 +28,8 @@ _LONGEST_ADDRESS = 104
 # Characters of an id that stand in a file name; of a longer one the rest is a digest.
 _LONGEST_ID = 40
 _SUFFIX = ".sock"
+# Seconds after which a daemon that has made its socket certainly answers, by the clock of the file system.
+_STARTED = 60.0
 
 
 def socket_path(setting: str, kind: str, identity: str, environ: Mapping[str, str]) -> Path | None:
@@ -54,9 +59,31 @@ def socket_path(setting: str, kind: str, identity: str, environ: Mapping[str, st
 
 
 def find_sockets(environ: Mapping[str, str]) -> list[Path]:
-    """Return the sockets in all places where a daemon puts one by itself, whether or not anybody answers."""
+    """Return the sockets at which somebody answers, in all places where a daemon puts one by itself."""
     found = [path for directory in dict.fromkeys(_directories(environ)) for path in _sockets_in(directory)]
-    return sorted(found)
+    return sorted(filter(is_answered, found))
+
+
+def is_answered(path: Path) -> bool:
+    """Tell whether somebody answers at a socket; one that may not be asked, or has no time, counts too."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True
+
+
+def remove_stale(directory: Path) -> None:
+    """Remove the sockets of daemons that were killed: nobody else would."""
+    for path in _sockets_in(directory):
+        with contextlib.suppress(OSError):
+            is_old = time.time() - path.lstat().st_mtime > _STARTED
+            if is_old and not is_answered(path):
+                path.unlink()
 
 
 def _directories(environ: Mapping[str, str]) -> Iterator[Path]:

@@ -20,6 +20,7 @@ import trio
 
 from ...errors import ConfigError
 from ..logs.logger import LOG
+from .places import is_answered
 
 __all__ = ["Command", "serve_control"]
 
@@ -117,15 +118,9 @@ def _make_room(path: Path) -> None:
         raise ConfigError(
             f"control socket: {str(path)!r} is there already, and is no socket; name another path"
         )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # one whose queue is full is alive too
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)
-            return
-        except BlockingIOError:
-            pass
+    if not is_answered(path):
+        path.unlink(missing_ok=True)
+        return
     raise ConfigError(
         f"control socket: another daemon answers at {str(path)!r}; give this one an id or a path of its own"
         " [TRIO_RUNNER_CONTROL_SOCKET]"

@@ -57,7 +57,7 @@ def view(document: Document, *, width: int, height: float = math.inf) -> Rendera
         height: lines that there is room for; infinite: everything is shown.
     """
     if document.runner is not None:
-        return _runner(document, document.runner, width, _Room(height - 4))
+        return _runner(document, document.runner, width, _Room(height - 5))
     if document.broker is not None:
         return _broker(document, document.broker, width, _Room(height - 3))
     return Text("The daemon tells nothing of itself.", style=_WARN)
@@ -73,7 +73,7 @@ def _runner(document: Document, now: RunnerStatistics, width: int, room: _Room) 
             f"runner {name(now.runner_id, 30)}", document, now.uptime, readiness.state, readiness.ready
         ),
         _slots(now, width),
-        _verdict(now),
+        _verdict(now, width),
         Text(),
     ]
     brokers: list[list[str | Text]] = [
@@ -128,7 +128,7 @@ def _slots(now: RunnerStatistics, width: int) -> Text:
     return bar.append(figures)
 
 
-def _verdict(now: RunnerStatistics) -> Text:
+def _verdict(now: RunnerStatistics, width: int) -> Text:
     """Return why it is ready or not, and how much it does."""
     figures = (
         f"   {rate(now.rates.ten_seconds)} (10 s)  {rate(now.rates.minute)} (1 min)"
@@ -137,7 +137,9 @@ def _verdict(now: RunnerStatistics) -> Text:
     if now.executor.waiting:
         figures += f"   {now.executor.waiting} tasks wait for one"
     reason = name(now.readiness.reason, 500)
-    return Text.assemble((reason, "" if now.readiness.ready else _BAD), (figures, _DIM), overflow="fold")
+    between = "" if len(reason) + len(figures) <= width else "\n"
+    figures = figures.lstrip() if between else figures
+    return Text.assemble((reason, "" if now.readiness.ready else _BAD), between, (figures, _DIM))
 
 
 # --- a broker ---------------------------------------------------------------------------------------
