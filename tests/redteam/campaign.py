@@ -63,6 +63,7 @@ class Report:
         stopped: what it tried in vain, as it said itself.
         neighbour: what happened to the neighbour; empty if nothing did.
         following: what happened to the next task; empty if nothing did.
+        seconds: what it took, everything that belongs to it included.
     """
 
     attack: str
@@ -71,6 +72,7 @@ class Report:
     stopped: Sequence[str] = ()
     neighbour: str = ""
     following: str = ""
+    seconds: float = 0.0
 
 
 class _Range:
@@ -239,7 +241,9 @@ async def _run_setting(setting: str, attacks: Sequence[Attack], plan: Plan) -> N
         for attack in () if plan.look_only else attacks:
             say({"begin": attack.name})
             mark = f"rt-{CATALOGUE.index(attack)}-{os.getpid()}"[:15]  # as long as a name of a process may be
-            say(attrs.asdict(await place.attack(attack, mark)))
+            start = trio.current_time()
+            report = await place.attack(attack, mark)
+            say(attrs.asdict(attrs.evolve(report, seconds=trio.current_time() - start)))
         if why := await place.leave():
             raise AssertionError(why)
 

@@ -122,14 +122,14 @@ MEMORY.bare(
     "recursion without limit",
     "import sys\nsys.setrecursionlimit(10**9)\ndef f(): return f()\nf()",
     ends=r"user-code: |worker-died: |stopped",
-    limit=4.0,
+    limit=1.0,
     walls=(),
 )
 MEMORY.bare(
     "a huge integer",
     "return {'got': [len(str(10**10**8))]}",
     ends=r"user-code: Exceeds the limit|user-code: MemoryError|stopped|worker-died",
-    limit=2.0,
+    limit=0.7,
     walls=(),
 )
 

@@ -157,7 +157,7 @@ SIGNALS.add(
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGRTMIN})
     info = ctypes.create_string_buffer(128)
     ctypes.cast(info, ctypes.POINTER(ctypes.c_int))[2] = -1
-    for _ in range(100000):
+    for _ in range(20000):
         try: syscall("rt_sigqueueinfo", os.getpid(), int(signal.SIGRTMIN), info)
         except OSError: break
     """,
