@@ -76,6 +76,25 @@ async def test_health() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stalled", "draining", "live", "ready"),
+    [(None, False, 200, 200), (None, True, 200, 503), ("it hangs", False, 503, 200)],
+)
+async def test_progress_and_readiness(stalled: str | None, draining: bool, live: int, ready: int) -> None:
+    front = Front(requests_per_second=1)
+    front.routes = Routes(
+        front.config, front.routes._peers, front.observer, stalled=lambda: stalled, draining=lambda: draining
+    )
+    for _ in range(10):
+        assert [front.ask("GET", path).status for path in ("/healthz", "/livez", "/readyz")] == [
+            200,
+            live,
+            ready,
+        ]
+    if stalled:
+        assert json.loads(front.ask("GET", "/livez").body) == {"status": "stalled", "reason": "it hangs"}
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/", 404),

@@ -24,6 +24,7 @@ __all__ = ["Routes"]
 Answer = HttpResponse | Upgrade[Any]
 
 _BEARER = "bearer "
+_HEALTH = ("/healthz", "/livez", "/readyz")
 
 
 class _AuthBody(msgspec.Struct):
@@ -48,9 +49,21 @@ class Routes:
         config: paths, the auth token, limits.
         peers: serves the connections that are let in.
         observer: is told of every refusal, of a client that asks too often only once in a row.
+        stalled: why the broker makes no progress, or None.
+        draining: whether it takes no more requests.
     """
 
-    def __init__(self, config: BrokerConfig, peers: Peers, observer: Observer) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        peers: Peers,
+        observer: Observer,
+        *,
+        stalled: Callable[[], str | None] = lambda: None,
+        draining: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stalled = stalled
+        self._draining = draining
         self._config = config
         self._peers = peers
         self._observer = observer
@@ -66,8 +79,8 @@ class Routes:
 
     def answer(self, request: HttpRequest) -> Answer:
         """Answer one request."""
-        if request.path == "/healthz" and request.method == "GET":
-            return _json(200, {"status": "ok"})
+        if request.path in _HEALTH and request.method == "GET":
+            return self._health(request.path)
         try:
             return self._handler(request)(request)
         except _Refusal as refusal:
@@ -84,7 +97,7 @@ class Routes:
         """
         method, handler = self._routes.get(request.path, ("", None))
         if handler is None:
-            known = request.path == "/healthz"
+            known = request.path in _HEALTH
             raise _Refusal(405 if known else 404, "no such method" if known else "no such path", news=False)
         verdict = self._limits[request.path].ask(request.client, trio.current_time())
         if not verdict.admitted:
@@ -97,6 +110,15 @@ class Routes:
         if request.method != method:
             raise _Refusal(405, f"{request.path} answers {method} only", news=False)
         return handler
+
+    def _health(self, path: str) -> HttpResponse:
+        """Answer whether the broker is there, makes progress, or takes requests; nothing that tells more."""
+        stalled = self._stalled() if path == "/livez" else None
+        if stalled is not None:
+            return _json(503, {"status": "stalled", "reason": stalled})
+        if path == "/readyz" and self._draining():
+            return _json(503, {"status": "draining", "reason": "the broker takes no more requests and ends"})
+        return _json(200, {"status": "ok"})
 
     def _auth(self, request: HttpRequest) -> HttpResponse:
         """Give a grant token for the auth token."""

@@ -95,8 +95,14 @@ async def serve_broker(
     """
     records = Records(observer)
     exchange = Exchange(config.limits, records)
-    routes = Routes(config, Peers(exchange, records, info_timeout=config.info_timeout), records)
     draining = trio.Event()
+    routes = Routes(
+        config,
+        Peers(exchange, records, info_timeout=config.info_timeout),
+        records,
+        stalled=lambda: exchange.stalled(trio.current_time()),
+        draining=draining.is_set,
+    )
     serve = partial(
         serve_http,
         config.host,

@@ -58,3 +58,17 @@ def test_old_sockets_that_nobody_answers_are_removed(tmp_path: Path) -> None:
     with live:
         remove_stale(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runner-live.sock", "runner-new.sock"]
+
+
+def test_services_with_directories_of_their_own_are_found_too(tmp_path: Path) -> None:
+    listening = []
+    for directory in ("trio-runner", "trio-runner-broker", "something-else"):
+        (tmp_path / directory).mkdir()
+        listening.append(socket.socket(socket.AF_UNIX))
+        listening[-1].bind(str(tmp_path / directory / f"in-{directory}.sock"))
+        listening[-1].listen()
+    found = find_sockets({"XDG_RUNTIME_DIR": str(tmp_path)})
+    names = [path.stem for path in found if path.is_relative_to(tmp_path)]
+    for each in listening:
+        each.close()
+    assert names == ["in-trio-runner", "in-trio-runner-broker"]

@@ -60,7 +60,10 @@ def socket_path(setting: str, kind: str, identity: str, environ: Mapping[str, st
 
 def find_sockets(environ: Mapping[str, str]) -> list[Path]:
     """Return the sockets at which somebody answers, in all places where a daemon puts one by itself."""
-    found = [path for directory in dict.fromkeys(_directories(environ)) for path in _sockets_in(directory)]
+    own = list(_directories(environ))
+    # Services under systemd have directories of their own beside the usual one, by their names.
+    others = [path for directory in own for path in sorted(directory.parent.glob(f"{_NAME}*"))]
+    found = [path for directory in dict.fromkeys([*own, *others]) for path in _sockets_in(directory)]
     return sorted(filter(is_answered, found))
 
 
