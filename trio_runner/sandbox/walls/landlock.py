@@ -11,14 +11,13 @@ import os
 import struct
 from collections.abc import Sequence
 
-from .kernel import MACHINE, KernelRefused, syscall
+from .kernel import MACHINE, KernelRefused, add_rule, syscall
 
 __all__ = ["Landlock", "interface_version"]
 
 # The same on all architectures.
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_CREATE_RULESET, _RESTRICT_SELF = 444, 446
 _VERSION = 1  # flag of landlock_create_ruleset
-_PATH_BENEATH = 1  # kind of rule
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
@@ -63,7 +62,7 @@ class Landlock:
         self._attributes = struct.pack("=3Q", *words)[: 8 if version < 4 else 16 if version < 6 else 24]
         reading = _EXECUTE | _READ_FILE | _READ_DIR
         using = _READ_FILE | _WRITE_FILE | _TRUNCATE
-        self._rules = [self._rule(path, reading) for path in readable]
+        self._rules = [self._rule(path, reading) for path in _uncovered(readable)]
         self._rules += [self._rule(path, using) for path in usable]
 
     def submit(self, scratch: str, readable: Sequence[str] = ()) -> None:
@@ -82,7 +81,7 @@ class Landlock:
         own += [self._rule(path, _READ_FILE | _READ_DIR) for path in readable]
         try:
             for rule, _ in (*self._rules, *own):
-                syscall("landlock_add_rule", _ADD_RULE, ruleset, _PATH_BENEATH, rule, 0)
+                add_rule(ruleset, rule)
             syscall("landlock_restrict_self", _RESTRICT_SELF, ruleset, 0)
         finally:
             os.close(ruleset)
@@ -101,3 +100,12 @@ class Landlock:
             rights &= _OF_FILES
         packed = struct.pack("=Qi", rights & self._all, descriptor)
         return ctypes.create_string_buffer(packed, len(packed)), descriptor
+
+
+def _uncovered(paths: Sequence[str]) -> list[str]:
+    """Leave out, and symbolic links too, what is below another one: each rule costs each worker time."""
+    kept: list[str] = []
+    for path in sorted({os.path.realpath(path) for path in paths}, key=len):
+        if not any(f"{path}/".startswith(f"{other}/") for other in kept):
+            kept.append(path)
+    return kept
