@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -60,15 +61,16 @@ def test_old_sockets_that_nobody_answers_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runner-live.sock", "runner-new.sock"]
 
 
-def test_services_with_directories_of_their_own_are_found_too(tmp_path: Path) -> None:
-    listening = []
-    for directory in ("trio-runner", "trio-runner-broker", "something-else"):
-        (tmp_path / directory).mkdir()
-        listening.append(socket.socket(socket.AF_UNIX))
-        listening[-1].bind(str(tmp_path / directory / f"in-{directory}.sock"))
-        listening[-1].listen()
-    found = find_sockets({"XDG_RUNTIME_DIR": str(tmp_path)})
-    names = [path.stem for path in found if path.is_relative_to(tmp_path)]
-    for each in listening:
-        each.close()
-    assert names == ["in-trio-runner", "in-trio-runner-broker"]
+def test_services_with_directories_of_their_own_are_found_too() -> None:
+    with tempfile.TemporaryDirectory() as base:  # the path of a socket must be short
+        listening = []
+        for directory in ("trio-runner", "trio-runner-broker", "something-else"):
+            Path(base, directory).mkdir()
+            listening.append(socket.socket(socket.AF_UNIX))
+            listening[-1].bind(f"{base}/{directory}/of-{directory}.sock")
+            listening[-1].listen()
+        found = find_sockets({"XDG_RUNTIME_DIR": base})
+        for each in listening:
+            each.close()
+    names = [path.stem for path in found if path.is_relative_to(base)]
+    assert names == ["of-trio-runner", "of-trio-runner-broker"]
