@@ -21,3 +21,11 @@ def test_a_failure_skips_the_rest() -> None:
     assert found[3].detail == "not tried, because this failed: three"
     assert found[0].seconds is not None
     assert not report.steps
+
+
+def test_a_failure_that_says_nothing_about_the_next_step() -> None:
+    found: list[Finding] = []
+    report = Report("b", ["one", "two"], found.append)
+    report.fail("broken", "mend it", alone=True)
+    report.ok()
+    assert [finding.status for finding in found] == [Status.FAILED, Status.OK]

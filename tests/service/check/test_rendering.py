@@ -26,12 +26,12 @@ def test_for_people() -> None:
     lines = stream.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "broker http://a"
-    assert lines[1] == "  ok    name resolves     127.0.0.1 (1.2 ms)"
-    assert lines[2].startswith("  FAIL  port open         refused refused")
-    assert "                          -> start \\x1b[31mit" in lines, "nothing steers the terminal"
-    assert "  skip  auth token        not tried" in lines
+    assert lines[1] == "  ok    name resolves       127.0.0.1 (1.2 ms)"
+    assert lines[2].startswith("  FAIL  port open           refused refused")
+    assert "                            -> start \\x1b[31mit" in lines, "nothing steers the terminal"
+    assert "  skip  auth token          not tried" in lines
     assert "  WARN  import a_module_with_a_long_name" in lines
-    assert "                          slow (2.5 s)" in lines
+    assert "                            slow (2.5 s)" in lines
     assert lines[-1] == "1 ok, 1 warnings, 1 failed, 1 skipped"
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import attrs
 import pytest
+import trio
 
 from trio_runner.executor.config import ProcessExecutorConfig
+from trio_runner.executor.probing import WallReport, WallState
 from trio_runner.runner.config import RunnerConfig
-from trio_runner.sandbox.config import SandboxConfig
+from trio_runner.sandbox.config import WALLS, SandboxConfig
 from trio_runner.sandbox.policy import Policy
 from trio_runner.service.check.findings import Finding, Report, Status
 from trio_runner.service.check.sandbox import check_modules, check_walls, module_steps
@@ -54,7 +54,7 @@ async def test_no_worker_no_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [finding.status for finding in found] == [Status.FAILED, Status.SKIPPED]
     assert "/nonexistent/python" in found[0].detail
     found.clear()
-    await check_walls(config, Report("sandbox", ["walls"], found.append))
+    await check_walls(config, Report("sandbox", list(WALLS), found.append))
     assert found[0].status is Status.FAILED
 
 
@@ -62,12 +62,37 @@ def test_all_modules_are_not_tried_one_by_one() -> None:
     assert module_steps(allowing("*", stdlib=("*",))) == ["worker starts"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no walls elsewhere")
-async def test_walls() -> None:
+STATES = {
+    WallState.TESTED: Status.OK,
+    WallState.STANDS: Status.OK,
+    WallState.BROKEN: Status.FAILED,
+    WallState.MISSING: Status.WARNING,
+    WallState.OFF: Status.WARNING,
+    WallState.NOT_NEEDED: Status.SKIPPED,
+}
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_every_state_of_a_wall_is_told(required: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def probed(_: ProcessExecutorConfig) -> list[WallReport]:
+        await trio.lowlevel.checkpoint()
+        return [WallReport(state.name, "does things", state, "because", "do this") for state in WallState]
+
+    monkeypatch.setattr("trio_runner.service.check.sandbox.probe_walls", probed)
+    sandbox = SandboxConfig(strictness="required" if required else "best-effort")
     found: list[Finding] = []
-    await check_walls(CONFIG, Report("sandbox", ["walls"], found.append))
-    assert found[0].status in (Status.OK, Status.WARNING)
-    assert "stand" in found[0].detail
-    off = attrs.evolve(CONFIG, sandbox=SandboxConfig(strictness="off"))
-    await check_walls(off, Report("sandbox", ["walls"], found.append))
-    assert (found[1].status, bool(found[1].remedy)) == (Status.WARNING, True)
+    steps = [state.name for state in WallState]
+    await check_walls(attrs.evolve(CONFIG, sandbox=sandbox), Report("sandbox", list(steps), found.append))
+    assert [finding.step for finding in found] == steps
+    expected = STATES | ({WallState.MISSING: Status.FAILED} if required else {})
+    assert {finding.step: finding.status for finding in found} == {
+        state.name: status for state, status in expected.items()
+    }
+    assert all(finding.remedy for finding in found if finding.status is Status.FAILED)
+
+
+async def test_the_walls_of_this_machine() -> None:
+    found: list[Finding] = []
+    await check_walls(CONFIG, Report("sandbox", list(WALLS), found.append))
+    assert [finding.step for finding in found] == list(WALLS)
+    assert not [finding for finding in found if finding.status is Status.FAILED]

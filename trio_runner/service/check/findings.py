@@ -68,11 +68,12 @@ class Report:
         """The next step was not tried."""
         self._add(Status.SKIPPED, detail, "", timed=False)
 
-    def fail(self, detail: str, remedy: str) -> None:
-        """The next step failed, so those after it cannot be tried."""
+    def fail(self, detail: str, remedy: str, *, alone: bool = False) -> None:
+        """The next step failed, so those after it cannot be tried, unless it failed for itself alone."""
         failed = self.steps[0]
         self._add(Status.FAILED, detail, remedy, timed=False)
-        self.skip_rest(f"not tried, because this failed: {failed}")
+        if not alone:
+            self.skip_rest(f"not tried, because this failed: {failed}")
 
     def skip_rest(self, why: str) -> None:
         """No further step is tried."""

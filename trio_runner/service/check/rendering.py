@@ -15,7 +15,7 @@ __all__ = ["FindingsWriter", "as_json"]
 
 _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "bold red", Status.SKIPPED: "dim"}
 _WORDS = {Status.OK: "ok", Status.WARNING: "WARN", Status.FAILED: "FAIL", Status.SKIPPED: "skip"}
-_STEP_WIDTH = 18
+_STEP_WIDTH = 20
 _MARGIN = " " * (2 + 6 + _STEP_WIDTH)
 # Columns where there is no terminal to ask.
 _WIDTH = 80

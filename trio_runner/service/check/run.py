@@ -8,6 +8,7 @@ import attrs
 
 from ...runner.config import RunnerConfig
 from ...runner.dialer import Dialer
+from ...sandbox.config import WALLS
 from .broker import BROKER_STEPS, check_broker
 from .findings import Finding, Report, Status
 from .sandbox import check_modules, check_walls, module_steps
@@ -39,4 +40,4 @@ async def check_all(
     for broker in config.brokers:
         await check_broker(broker, config, dialer, Report(f"broker {broker}", list(BROKER_STEPS), tell))
     await check_modules(config, Report("tasks", module_steps(config), tell))
-    await check_walls(config, Report("sandbox", ["walls"], tell))
+    await check_walls(config, Report("sandbox", list(WALLS), tell))

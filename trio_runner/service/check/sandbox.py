@@ -7,8 +7,8 @@ import trio
 from ...errors import ConfigError
 from ...executor.config import ProcessExecutorConfig
 from ...executor.contract import Executor, ExecutorEvent, Job
-from ...executor.inspection import inspect_walls
 from ...executor.pool import open_process_executor
+from ...executor.probing import WallReport, WallState, probe_walls
 from ...protocol.raw_json import RawJson
 from ...runner.config import RunnerConfig
 from ...scheduling.outcome import Completed, Failed
@@ -48,28 +48,37 @@ async def check_modules(config: RunnerConfig, report: Report) -> None:
 
 
 async def check_walls(config: RunnerConfig, report: Report) -> None:
-    """Tell which walls stand around tasks, and which are missing.
+    """Tell of each wall around tasks how it stands, and try to break through it.
 
     Args:
         config: the runner's settings.
-        report: takes one finding.
+        report: takes the findings, one for each of `WALLS`.
     """
-    if config.sandbox.strictness == "off":
-        report.warn("none, as the settings say", "take --sandbox off away unless a container is the wall")
-        return
     try:
-        walls = await inspect_walls(ProcessExecutorConfig(policy=config.policy, sandbox=config.sandbox))
+        found = await probe_walls(ProcessExecutorConfig(policy=config.policy, sandbox=config.sandbox))
     except ConfigError as exc:
-        report.fail(str(exc), "mend what that names, or let --sandbox best-effort do without it")
+        report.fail(str(exc), "mend what that names, then check again")
         return
-    if walls.missing:
-        missing = "; ".join(f"{name} ({why})" for name, why in walls.missing)
-        report.warn(
-            f"{len(walls.names)} stand, missing: {missing}",
-            "the others hold; a newer kernel, or a unit of systemd with Delegate=yes, has more",
-        )
-    else:
-        report.ok(f"all {len(walls.names)} that are wanted stand: {', '.join(walls.names)}")
+    for wall in found:
+        _note_wall(wall, report, required=config.sandbox.strictness == "required")
+
+
+def _note_wall(wall: WallReport, report: Report, *, required: bool) -> None:
+    match wall.state:
+        case WallState.TESTED:
+            report.ok("stands: an attempt to break through failed", timed=False)
+        case WallState.STANDS:
+            report.ok("stands", timed=False)
+        case WallState.BROKEN:
+            report.fail(f"broken through: {wall.why}", wall.remedy or "report this fault", alone=True)
+        case WallState.MISSING if required:
+            report.fail(f"missing, and required: {wall.why}", wall.remedy, alone=True)
+        case WallState.MISSING:
+            report.warn(f"missing: {wall.why}", wall.remedy)
+        case WallState.OFF:
+            report.warn("switched off by the settings", wall.remedy)
+        case WallState.NOT_NEEDED:
+            report.skip("not needed with these settings")
 
 
 def _modules(config: RunnerConfig) -> list[str]:
@@ -79,23 +88,18 @@ def _modules(config: RunnerConfig) -> list[str]:
 
 async def _try_import(executor: Executor, module: str, report: Report) -> None:
     if not module.isidentifier():
-        _note_failure(report, "not a name one can import", "write the name that stands behind import")
+        report.fail("not a name one can import", "write the name that stands behind import", alone=True)
         return
     with trio.move_on_after(_IMPORT_LIMIT) as limit:
         outcome = await _run(executor, f"import {module}\nreturn 1")
         if isinstance(outcome, Completed):
             report.ok()
         else:
-            _note_failure(report, _said(outcome), "install it for the Python of the runner, or allow another")
+            report.fail(
+                _said(outcome), "install it for the Python of the runner, or allow another", alone=True
+            )
     if limit.cancelled_caught:
-        _note_failure(report, f"not done within {_IMPORT_LIMIT:g} s", "see what it does when it is imported")
-
-
-def _note_failure(report: Report, detail: str, remedy: str) -> None:
-    """Note a failure that says nothing about the next step."""
-    rest, report.steps[1:] = report.steps[1:], []
-    report.fail(detail, remedy)
-    report.steps.extend(rest)
+        report.fail(f"not done within {_IMPORT_LIMIT:g} s", "see what its import does", alone=True)
 
 
 async def _run(executor: Executor, code: str) -> object:
