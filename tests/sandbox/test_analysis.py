@@ -127,6 +127,7 @@ def test_a_leak_is_a_foreign_standard_module() -> None:
         "f(__class__=1)",
         "match x:\n  case int(__class__=y): pass",
         "match x:\n  case int(gi_frame=y): pass",
+        "x.__getstate__()",
         "match x:\n  case __class__: pass",
         "match x:\n  case [*__class__]: pass",
         "match x:\n  case {**__class__}: pass",
@@ -174,6 +175,32 @@ def test_ways_into_the_interpreter(code: str) -> None:
 )
 def test_honest_code_passes(code: str) -> None:
     assert findings(code) == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["AttributeError(obj=y)", "object(codecs=y)", "types.ModuleType(_os=y)", "[object(x=[object(sys=y)])]"],
+)
+def test_class_patterns_that_look_up_what_a_guard_would_judge(pattern: str) -> None:
+    (why,) = reasons(f"match x:\n  case {pattern}: pass")
+    assert why.endswith("in a class pattern is disallowed.")
+
+
+@pytest.mark.parametrize("pattern", ["Event(time=t, code=c)", "object(name=n)", "Point(1, y=2)"])
+def test_honest_class_patterns(pattern: str) -> None:
+    assert findings(f"match x:\n  case {pattern}: pass") == []
+
+
+def test_the_state_of_an_object_may_be_defined() -> None:
+    assert findings("class A:\n  def __getstate__(self): return {}", CLASSES) == []
+
+
+def test_parts_of_importlib_that_load_anything_are_not_meant_by_its_name() -> None:
+    why = NO_OS.replace("'os'", "'importlib.machinery'").replace("none", "importlib")
+    for code in ("import importlib.machinery", "from importlib.machinery import SourceFileLoader"):
+        assert reasons(code, allowing("importlib")) == [why]
+    assert reasons("import importlib.metadata, importlib.resources", allowing("importlib")) == []
+    assert reasons("import importlib.machinery", Policy(stdlib_allow=frozenset("*"))) == []
 
 
 def test_classes_are_refused_where_they_cannot_be_made() -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from trio_runner.sandbox.policy import DEFAULT_BUILTINS_DENY, Policy, is_standard_library
+from trio_runner.sandbox.policy import (
+    DEFAULT_BUILTINS_DENY,
+    Policy,
+    is_standard_library,
+    remarkable_modules,
+    remedies,
+)
 
 SOME = Policy(
     stdlib_allow=frozenset({"json", "re"}),
@@ -83,3 +89,16 @@ def test_the_standard_library_is_known(name: str, standard: bool) -> None:
 def test_the_denied_builtins_are_those_of_the_setting() -> None:
     assert len(DEFAULT_BUILTINS_DENY) == 22
     assert {"eval", "type", "object", "__build_class__", "copyright"} <= DEFAULT_BUILTINS_DENY
+
+
+def test_each_remedy_names_a_setting_and_comes_once() -> None:
+    reasons = [str(SOME.import_fault("os")), str(SOME.import_fault("numpy")), str(SOME.import_fault("sys"))]
+    stdlib, external, rest = remedies([*reasons, "Use of the attribute '__code__' is disallowed"])
+    assert stdlib.startswith("N8N_RUNNERS_STDLIB_ALLOW ")
+    assert external.startswith("N8N_RUNNERS_EXTERNAL_ALLOW ")
+    assert "TRIO_RUNNER_SANDBOX_PROFILE" in rest
+    assert remedies([]) == []
+
+
+def test_modules_are_known_by_all_their_names() -> None:
+    assert {"os", "_os", "codecs", "bltns", "st"} <= remarkable_modules()
