@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -54,10 +54,19 @@ class Daemon:
 
 
 @asynccontextmanager
-async def run_daemon(command: str, environment: Mapping[str, str]) -> AsyncIterator[Daemon]:
-    """Run ``trio-runner COMMAND`` for as long as the block lasts; it is killed at the end if need be."""
+async def run_daemon(
+    command: str, environment: Mapping[str, str], *, within: Sequence[str] = (), program: Sequence[str] = ()
+) -> AsyncIterator[Daemon]:
+    """Run ``trio-runner COMMAND`` for as long as the block lasts; it is killed at the end if need be.
+
+    Args:
+        command: and its arguments.
+        environment: variables beside the path.
+        within: a command that runs another one in its place, such as in a network of its own.
+        program: what to give Python instead of ``-m trio_runner``.
+    """
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-I", "-m", "trio_runner", *command.split()],
+        [*within, sys.executable, "-I", *(program or ("-m", "trio_runner")), *command.split()],
         env={
             "PATH": os.environ["PATH"],
             "TRIO_RUNNER_CONTROL_SOCKET": "none",

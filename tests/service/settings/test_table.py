@@ -55,6 +55,7 @@ RUN_CASES = [
     Case("grant_token", "s3cret-token", "s3cret-token", "other-token", ("two words", "ünï")),
     Case("runner_id", "runner 1", "runner 1", "runner 2", ("bell\a", "two\nlines")),
     Case("runners_path", "/r/s", "/r/s", "/q", ("runners", "/r/", "/a b", "/?", "/")),
+    Case("heartbeat", "5", 5.0, "6", SECONDS_BAD),
     Case("max_concurrency", "7", 7, "8", (*COUNT_BAD, "10001")),
     Case("max_payload", "4294967295", 4294967295, "2000", PAYLOAD_BAD),
     Case("task_timeout", "0.5", 0.5, "90", SECONDS_BAD),

@@ -85,6 +85,14 @@ class RunSettings:
         group=_CONNECTION,
         from_file=False,
     )
+    heartbeat: float = setting(
+        "TRIO_RUNNER_HEARTBEAT",
+        flag="--heartbeat",
+        kind=Seconds(),
+        default=30.0,
+        about="Seconds between pings; a broker that is silent from one to the next is given up.",
+        group=_CONNECTION,
+    )
     max_concurrency: int = setting(
         "TRIO_RUNNER_MAX_CONCURRENCY",
         "N8N_RUNNERS_MAX_CONCURRENCY",

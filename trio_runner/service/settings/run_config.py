@@ -57,7 +57,11 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
         max_tasks=settings.max_tasks,
         max_uptime=settings.max_uptime,
         grace=settings.graceful_shutdown_timeout,
-        link=LinkSettings(max_message=settings.max_payload, ca_file=settings.ca_file or None),
+        link=LinkSettings(
+            max_message=settings.max_payload,
+            heartbeat=settings.heartbeat,
+            ca_file=settings.ca_file or None,
+        ),
         policy=policy,
         sandbox=dataclasses.replace(sandbox_config(reading), closed_ports=_own_ports(settings)),
         preload=_preload(reading),
