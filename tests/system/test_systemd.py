@@ -46,6 +46,13 @@ FACTS = UnitFacts(
 BROKER_FACTS = attrs.evolve(
     FACTS, command=(*PYTHON, "broker"), role="broker", name=BROKER, listen="127.0.0.1:5679"
 )
+# Every wall that a machine with this kernel has beside the unit; the control group depends on its hierarchy.
+WALLS = {"user-namespace", "mount-namespace", "pid-namespace", "ipc-namespace", "network-namespace"} | {
+    "private-memory",
+    "capabilities",
+    "seccomp",
+    "limits",
+}
 # Times that a test need not wait for; everything else is as an operator gets it.
 DROP_IN = """\
 [Service]
@@ -126,6 +133,8 @@ async def a_task_runs_behind_the_directives_of_the_unit(systemd: Systemd) -> Non
     assert printed["MESSAGE"].startswith("[user code] hello task=")
     assert printed["TRIO_RUNNER_ORIGIN"] == "user code"
     assert "token-of-the-services" not in await systemd.journal()
+    document = json.loads(await systemd.run(*PYTHON, "status", "--json", "runner"))
+    assert set(document["runner"]["executor"]["zygote"]["walls"]) >= WALLS, "the unit takes none away"
 
 
 async def a_reload(systemd: Systemd) -> None:
