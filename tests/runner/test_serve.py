@@ -223,7 +223,7 @@ async def test_a_runner_of_so_many_tasks_takes_no_more_and_loses_none(autojump_c
     assert rejected == m.TaskRejected(f"of {offers[2].offer_id}", "Runner is shutting down")
     assert stage.ended_at == 40
     assert stage.observer.of(events.RunnerSpent) == [
-        events.RunnerSpent("2 tasks were taken, as many as it was started for")
+        events.RunnerSpent("it has taken as many tasks as it was started for: 2")
     ]
 
 

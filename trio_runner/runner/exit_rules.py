@@ -34,7 +34,7 @@ async def wait_for_exit_rule(
     while True:
         config, now = shared.config, trio.current_time()
         if config.max_tasks and shared.tasks_taken >= config.max_tasks:
-            return RunnerSpent(f"{shared.tasks_taken} tasks were taken, as many as it was started for")
+            return RunnerSpent(f"it has taken as many tasks as it was started for: {shared.tasks_taken}")
         old = began + config.max_uptime * share if config.max_uptime else math.inf
         if now >= old:
             return RunnerSpent(f"it has run for {now - began:.0f} of at most {config.max_uptime:g} seconds")
