@@ -230,12 +230,16 @@ async def _run_plan(plan: Plan) -> None:
 
 
 async def _run_setting(setting: str, attacks: Sequence[Attack], plan: Plan) -> None:
-    config = config_of(setting, plan.disabled)
-    async with (
-        open_process_executor(config) as executor,
-        open_stage() as stage,
-        trio.open_nursery() as nursery,
-    ):
+    async with open_stage() as stage:
+        ports = [listener.socket.getsockname()[1] for listener in stage.listeners[:3]]
+        config = config_of(setting, plan.disabled, ports=ports)
+        await _run_on_stage(config, stage, setting, attacks, plan)
+
+
+async def _run_on_stage(
+    config: ProcessExecutorConfig, stage: Stage, setting: str, attacks: Sequence[Attack], plan: Plan
+) -> None:
+    async with open_process_executor(config) as executor, trio.open_nursery() as nursery:
         place = _Range(executor, stage, nursery, checked=plan.checked)
         say({"setting": setting, **await place.walls()})
         for attack in () if plan.look_only else attacks:

@@ -41,7 +41,9 @@ def setting_of(attack: Attack, *, checked: bool) -> str:
     return "modules" if attack.modules else "checked"
 
 
-def config_of(setting: str, disabled: Sequence[str] = ()) -> ProcessExecutorConfig:
+def config_of(
+    setting: str, disabled: Sequence[str] = (), *, ports: Sequence[int] = ()
+) -> ProcessExecutorConfig:
     """Return the configuration of an executor.
 
     Args:
@@ -49,11 +51,13 @@ def config_of(setting: str, disabled: Sequence[str] = ()) -> ProcessExecutorConf
             and ``network`` do not. The short ones have one second of processor time; the network is open in
             the one that is called so.
         disabled: walls that are switched off.
+        ports: ports of this machine that play the runner's own.
     """
     policy = {"checked": CHECKED, "checked-short": CHECKED, "modules": MODULES}.get(setting, FREE)
     sandbox = SandboxConfig(
         network="allow" if setting == "network" else "deny",
         limits=Limits(cpu=1 if setting.endswith("short") else 30, **_LIMITS),
         disabled=frozenset(disabled),
+        closed_ports=tuple(ports),
     )
     return ProcessExecutorConfig(policy=policy, sandbox=sandbox, workers=3, warm=3, max_payload=MAX_RESULT)
