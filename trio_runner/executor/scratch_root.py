@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
+from ..sandbox.walls.addresses import remove_abandoned_groups
 
 __all__ = ["clear_abandoned", "make_scratch_root"]
 
@@ -53,6 +54,7 @@ def clear_abandoned() -> int:
     Returns:
         How many there were.
     """
+    remove_abandoned_groups(_PREFIX)
     return sum(_clear(path) for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
 
 

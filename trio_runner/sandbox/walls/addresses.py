@@ -13,11 +13,15 @@ import ctypes
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator, Sequence
 
 from .kernel import AARCH64, MACHINE, X86_64, KernelRefused, syscall
 
-__all__ = ["group_of", "remove_group", "shut_addresses"]
+__all__ = ["group_of", "remove_abandoned_groups", "remove_group", "shut_addresses"]
+
+# Seconds for which a group is left alone although nobody is in it yet.
+_YOUNG = 60.0
 
 _BPF = {X86_64: 321, AARCH64: 280}
 _PROG_LOAD, _PROG_ATTACH = 5, 8
@@ -92,6 +96,20 @@ def remove_group(base: str) -> None:
     """Remove the control group that a process made which has ended; nothing to do if there is none."""
     with contextlib.suppress(OSError):
         os.rmdir(group_of(base))
+
+
+def remove_abandoned_groups(prefix: str) -> None:
+    """Remove the control groups of runners that were killed: those with nothing in them, a minute old.
+
+    Args:
+        prefix: how their names begin.
+    """
+    with contextlib.suppress(OSError):
+        parent = os.path.dirname(group_of(prefix))
+        for entry in os.scandir(parent):
+            if entry.name.startswith(prefix) and time.time() - entry.stat().st_mtime > _YOUNG:
+                with contextlib.suppress(OSError):  # somebody is in it
+                    os.rmdir(entry.path)
 
 
 def _attach(group: int, kind: int, code: bytes) -> None:
