@@ -54,7 +54,7 @@ def clear_abandoned() -> int:
     Returns:
         How many there were.
     """
-    remove_abandoned_groups(_PREFIX)
+    remove_abandoned_groups(_PREFIX, time.time() - _YOUNG)
     return sum(_clear(path) for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
 
 

@@ -13,15 +13,11 @@ import ctypes
 import os
 import socket
 import struct
-import time
 from collections.abc import Iterator, Sequence
 
 from .kernel import AARCH64, MACHINE, X86_64, KernelRefused, syscall
 
 __all__ = ["group_of", "remove_abandoned_groups", "remove_group", "shut_addresses"]
-
-# Seconds for which a group is left alone although nobody is in it yet.
-_YOUNG = 60.0
 
 _BPF = {X86_64: 321, AARCH64: 280}
 _PROG_LOAD, _PROG_ATTACH = 5, 8
@@ -98,16 +94,17 @@ def remove_group(base: str) -> None:
         os.rmdir(group_of(base))
 
 
-def remove_abandoned_groups(prefix: str) -> None:
-    """Remove the control groups of runners that were killed: those with nothing in them, a minute old.
+def remove_abandoned_groups(prefix: str, older_than: float) -> None:
+    """Remove the control groups of runners that were killed: old ones with nothing in them.
 
     Args:
         prefix: how their names begin.
+        older_than: time of day, in seconds; a younger one may be about to be moved into.
     """
     with contextlib.suppress(OSError):
         parent = os.path.dirname(group_of(prefix))
         for entry in os.scandir(parent):
-            if entry.name.startswith(prefix) and time.time() - entry.stat().st_mtime > _YOUNG:
+            if entry.name.startswith(prefix) and entry.stat().st_mtime < older_than:
                 with contextlib.suppress(OSError):  # somebody is in it
                     os.rmdir(entry.path)
 
