@@ -10,6 +10,7 @@ others, the arena puts an open one in its place, in its own view of the file sys
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -34,6 +35,7 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 _SIOCSIFADDR, _SIOCSIFFLAGS, _IFF_UP = 0x8916, 0x8914, 1
 _PR_SET_PDEATHSIG = 1
+_FIRST_PID = 5000
 # Bytes and files of everything that is written in the arena.
 _TMPFS = "mode=1777,size=400m,nr_inodes=40000"
 # Places that everybody may write to: the arena has its own, if nothing that it needs is below them.
@@ -84,6 +86,8 @@ def main() -> None:
         sys.exit(status if status >= 0 else 128 - status)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     _mount("proc", "/proc", "proc")
+    with contextlib.suppress(OSError):  # numbers that no process of a task has in a namespace of its own
+        Path("/proc/sys/kernel/ns_last_pid").write_text(str(_FIRST_PID))
     sys.exit(_be_init(user, place, arguments))
 
 

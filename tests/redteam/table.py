@@ -6,6 +6,7 @@ to stop must come through, or it is no test of a wall. Takes several minutes.
 
 from __future__ import annotations
 
+import concurrent.futures
 import re
 import sys
 from collections import Counter
@@ -78,15 +79,17 @@ def main() -> None:
     families = Counter(attack.family for attack in CATALOGUE)
     print("Attacks: " + ", ".join(f"{name} {count}" for name, count in families.items()))
     print(f"{len(CATALOGUE)} in all, {len(against_walls)} of them against walls")
-    rows = [measure(user, down, against_walls) for down in ([], *([wall] for wall in WALLS))]
-    for row in rows:
-        show(row, against_walls)
-    bare = measure(user, list(WALLS), against_walls)
-    show(bare, against_walls)
+    every = [[], *([wall] for wall in WALLS), list(WALLS)]
+    rows = []
+    with concurrent.futures.ThreadPoolExecutor(2) as both:
+        for row in both.map(lambda down: measure(user, down, against_walls), every):
+            show(row, against_walls)
+            rows.append(row)
+    bare = rows[-1]
     idle = [attack.name for attack in against_walls if attack.name not in bare.through]
     print(f"\nStopped without any wall, so no test of one: {', '.join(idle) or 'none'}")
     print("\n| wall down | attacks that come through |\n| --- | --- |")
-    for row in [*rows, bare]:
+    for row in rows:
         print(f"| {row.down or 'none'} | {len(row.through)} of {len(against_walls)} |")
 
 

@@ -30,7 +30,7 @@ PROCESSES.bare(
 PROCESSES.add(
     "kill every number there is",
     """
-    for pid in range(2, 400):
+    for pid in (*range(2, 400), *range(4990, 5600)):
         if pid != os.getpid():
             try: os.kill(pid, signal.SIGKILL)
             except OSError: pass
