@@ -41,6 +41,9 @@ _COMMANDS = {
     "check": _Entry(
         "check.command", "check_command", "Try everything a runner with these settings needs, step by step."
     ),
+    "doctor": _Entry(
+        "doctor.command", "doctor_command", "Show which walls this machine has around tasks, and try each."
+    ),
     "config": _Entry(
         "config.command", "config_command", "Show the settings in force, or print a file to start from."
     ),

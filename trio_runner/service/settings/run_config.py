@@ -14,6 +14,7 @@ import attrs
 from ...errors import ConfigError
 from ...executor.config import check_module_names
 from ...runner.config import RunnerConfig
+from ...sandbox.config import SandboxConfig
 from ...sandbox.policy import Policy
 from ...transport.link import LinkSettings
 from .broker import BrokerSettings
@@ -21,7 +22,7 @@ from .run import RunSettings
 from .sandbox import sandbox_config
 from .table import Reading, secret_variables
 
-__all__ = ["oddities", "runner_config", "visible_environment"]
+__all__ = ["oddities", "runner_config", "task_policy", "task_sandbox", "visible_environment"]
 
 # How names and addresses of this machine itself begin.
 _HERE = ("localhost", "127.", "::1")
@@ -39,13 +40,6 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
     """
     settings = reading.settings
     _check_tokens(reading)
-    policy = Policy(
-        stdlib_allow=settings.stdlib_allow,
-        external_allow=settings.external_allow,
-        builtins_deny=settings.builtins_deny,
-        environment=() if settings.block_env_access else visible_environment(environ),
-        max_result=settings.max_payload,
-    )
     config = RunnerConfig(
         brokers=settings.brokers,
         auth_token=settings.auth_token,
@@ -62,11 +56,36 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
             heartbeat=settings.heartbeat,
             ca_file=settings.ca_file or None,
         ),
-        policy=policy,
-        sandbox=dataclasses.replace(sandbox_config(reading), closed_ports=_own_ports(settings)),
+        policy=task_policy(settings, environ),
+        sandbox=task_sandbox(reading),
         preload=_preload(reading),
     )
     return attrs.evolve(config, runner_id=settings.runner_id) if settings.runner_id else config
+
+
+def task_policy(settings: RunSettings, environ: Mapping[str, str]) -> Policy:
+    """Return what the code of tasks may do.
+
+    Args:
+        settings: the settings.
+        environ: the environment, from which it may see something.
+    """
+    return Policy(
+        stdlib_allow=settings.stdlib_allow,
+        external_allow=settings.external_allow,
+        builtins_deny=settings.builtins_deny,
+        environment=() if settings.block_env_access else visible_environment(environ),
+        max_result=settings.max_payload,
+    )
+
+
+def task_sandbox(reading: Reading[RunSettings]) -> SandboxConfig:
+    """Return which walls are to stand around tasks.
+
+    Raises:
+        ConfigError: settings contradict each other.
+    """
+    return dataclasses.replace(sandbox_config(reading), closed_ports=_own_ports(reading.settings))
 
 
 def _own_ports(settings: RunSettings) -> tuple[int, ...]:
