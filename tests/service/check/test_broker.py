@@ -73,7 +73,7 @@ async def raw(talk: Callable[[trio.SocketStream], Awaitable[None]]) -> AsyncIter
 
     async with trio.open_nursery() as nursery:
         (listener, *_) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        await nursery.start(trio.serve_listeners, serve, [listener])
         yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
         nursery.cancel_scope.cancel()
 
