@@ -64,6 +64,7 @@ PROCESSES.add(
         got.append("processes: %s" % others[:20])
     """,
     walls=("pid-namespace",),
+    ends=r"completed|user-code: \[Errno 13\]",
 )
 PROCESSES.add(
     "slow the others down",

@@ -59,6 +59,7 @@ SECRETS.add(
                 got.append("%s: %r" % (name, line[:80]))
     """,
     walls=("pid-namespace",),
+    ends=r"completed|user-code: \[Errno 13\]",
 )
 SECRETS.add(
     "search the memory of others",
