@@ -21,7 +21,7 @@ from ..scheduling.matching.decisions import Decision, Drop, Ignored, Observe, Se
 from ..scheduling.matching.limits import MatchingLimits
 from ..scheduling.matching.matchmaker import Matchmaker
 from ..scheduling.matching.statistics import BrokerStatistics
-from ..scheduling.observer import MessageIgnored, Observer
+from ..scheduling.observer import Event, MessageIgnored, Observer
 from ..transport.link import Link, Malformed
 
 __all__ = ["Exchange"]
@@ -56,6 +56,7 @@ class Exchange:
         self._connections: dict[int, _Connection] = {}
         self._numbers = itertools.count()
         self._undone: deque[Decision] = deque()
+        self._untold: deque[Event] = deque()
         self._carrying_out = False
         self._alarm = trio.CancelScope()
         self._changed = trio.lowlevel.ParkingLot()
@@ -175,14 +176,20 @@ class Exchange:
         return connection is not None and connection.link.receiving
 
     def _carry_out(self, decisions: Iterable[Decision]) -> None:
-        """Carry decisions out in the order they were taken, also when the observer causes more of them."""
+        """Carry decisions out in the order they were taken, also when the observer causes more of them.
+
+        The observer, who may take his time to write a line, is told when everything has been sent.
+        """
         self._undone.extend(decisions)
         if self._carrying_out:
             return
         self._carrying_out = True
         try:
-            while self._undone:
-                self._do(self._undone.popleft())
+            while self._undone or self._untold:
+                if self._undone:
+                    self._do(self._undone.popleft())
+                else:
+                    self._observer.observe(self._untold.popleft())
         finally:
             self._carrying_out = False
         self._alarm.deadline = self._matchmaker.next_deadline()
@@ -198,7 +205,7 @@ class Exchange:
             case Ignored(number, why, late):
                 self.ignore(number, why, late=late)
             case Observe(event):
-                self._observer.observe(event)
+                self._untold.append(event)
 
     def _send(self, connection: _Connection, message: object) -> None:
         try:

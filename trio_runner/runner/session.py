@@ -329,6 +329,7 @@ class Session:
     ) -> None:
         del self._tasks[scope.task_id]
         self._shared.ledger.finish(self.name, scope.task_id)
+        self._shared.task_over(kind)  # its slot is offered, and the reply goes out with that, before all else
         if scope.trouble:
             self._shared.observe(events.ExecutorTrouble(scope.trouble))
         began, settings_at, started_at = scope.accepted_at, scope.settings_at, scope.started_at
@@ -346,4 +347,3 @@ class Session:
                 cause,
             )
         )
-        self._shared.task_over(kind)
