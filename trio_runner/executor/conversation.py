@@ -21,7 +21,9 @@ _RECEIVE_SIZE = 256 * 1024
 _JOIN_LIMIT = 65536
 
 
-async def converse(channel: socket.socket, settings: bytes, reply: Reply, deliver: Deliver) -> None:
+async def converse(
+    channel: socket.socket, settings: bytes, reply: Reply, deliver: Deliver, *, before: bytes = b""
+) -> None:
     """Send a task and take in its frames, until the reply is complete or the worker has hung up.
 
     Args:
@@ -29,11 +31,12 @@ async def converse(channel: socket.socket, settings: bytes, reply: Reply, delive
         settings: the task's settings.
         reply: takes the frames; its outcome is None afterwards if the worker hung up before.
         deliver: called with what frames mean, in their order.
+        before: small frames to send first.
 
     Cancellation:
         Safe: frames not read yet stay in the socket.
     """
-    rest = _send_task(channel, settings)
+    rest = _send_task(channel, settings, before)
     if not rest:
         await _receive(channel, reply, deliver)
         return
@@ -71,12 +74,12 @@ async def _receive(channel: socket.socket, reply: Reply, deliver: Deliver) -> No
             deliver(event)
 
 
-def _send_task(channel: socket.socket, settings: bytes) -> memoryview:
+def _send_task(channel: socket.socket, settings: bytes, before: bytes) -> memoryview:
     """Send as much of the task as the socket takes now, most often all of it; return the rest."""
-    header = pack_header(FrameKind.TASK, len(settings))
+    header = before + pack_header(FrameKind.TASK, len(settings))
     if len(settings) <= _JOIN_LIMIT:
         return _send_some(channel, memoryview(header + settings))
-    # A fresh socket takes nine bytes at once.
+    # A socket with nothing in it takes a few bytes at once.
     _send_some(channel, memoryview(header))
     return _send_some(channel, memoryview(settings))
 

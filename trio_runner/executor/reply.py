@@ -8,6 +8,10 @@ raises, or takes more memory than the largest frame that is allowed.
 
 `APPROVED` is taken only straight after `STARTED`, and no code runs without one having been sent by the worker
 itself. So code cannot vouch for other code.
+
+A worker that may have run a task before is another matter: it must first answer with a nonce that it cannot
+have seen before, so that nothing of the earlier task passes for a frame of this one. What it says then is as
+good as the code it ran; who uses its replies must not take its word for other code.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import re
 import attrs
 
 from ..protocol.raw_json import RawJson
-from ..sandbox.framing import HEADER, PROGRAM_LIMIT, FrameKind, unpack_header
+from ..sandbox.framing import DIGEST_SIZE, HEADER, NONCE_SIZE, PROGRAM_LIMIT, FrameKind, unpack_header
 from ..scheduling.outcome import Completed, Failed, FailureKind
 from .contract import ExecutorEvent, Printed, Started
 
@@ -43,6 +47,7 @@ class Approved:
 class _Phase(enum.Enum):
     """What the worker is doing, as far as its frames tell."""
 
+    ANSWERING = "taking the task"
     READING = "reading the settings"
     ANALYSING = "analysing the code"
     RUNNING = "running the code"
@@ -50,17 +55,18 @@ class _Phase(enum.Enum):
 
 
 _TAKEN: dict[_Phase, frozenset[FrameKind]] = {
+    _Phase.ANSWERING: frozenset({FrameKind.READY}),
     _Phase.READING: frozenset({FrameKind.STARTED, FrameKind.FAILED}),
     _Phase.ANALYSING: frozenset({FrameKind.APPROVED, FrameKind.PRINTED, FrameKind.RESULT, FrameKind.FAILED}),
     _Phase.RUNNING: frozenset({FrameKind.PRINTED, FrameKind.RESULT, FrameKind.FAILED}),
     _Phase.OVER: frozenset(),
 }
 
-_DIGEST_SIZE = 64
 # Bytes. Names of workflows and nodes; one print; a failure with captured stderr and a stack.
 _LARGEST = {
     FrameKind.STARTED: 1024**2,
-    FrameKind.APPROVED: _DIGEST_SIZE + PROGRAM_LIMIT,
+    FrameKind.READY: NONCE_SIZE,
+    FrameKind.APPROVED: DIGEST_SIZE + PROGRAM_LIMIT,
     FrameKind.PRINTED: 8 * 1024**2,
     FrameKind.FAILED: 4 * 1024**2,
 }
@@ -83,15 +89,19 @@ class Reply:
 
     Args:
         max_result: largest result that is taken, bytes of JSON.
+        nonce: what the worker must answer with first; empty: it need not.
 
     Attributes:
         outcome: how the task ended, once that is known; what arrives afterwards is not looked at.
+        rest: what arrived together with the end of the last frame, and is not of this task.
     """
 
-    def __init__(self, *, max_result: int) -> None:
+    def __init__(self, *, max_result: int, nonce: bytes = b"") -> None:
         self.outcome: Completed | Failed | None = None
+        self.rest = b""
         self._max_result = max_result
-        self._phase = _Phase.READING
+        self._nonce = nonce
+        self._phase = _Phase.ANSWERING if nonce else _Phase.READING
         self._prints = 0
         self._printed = 0
         self._header = b""
@@ -102,7 +112,12 @@ class Reply:
     @property
     def started(self) -> bool:
         """Whether the worker got as far as reading its settings."""
-        return self._phase is not _Phase.READING
+        return self._phase is not _Phase.READING and self.answered
+
+    @property
+    def answered(self) -> bool:
+        """Whether the worker has shown that what it sends is about this task; True where it need not."""
+        return self._phase is not _Phase.ANSWERING
 
     def feed(self, data: bytes) -> list[ExecutorEvent | Approved]:
         """Take in what arrived next, and return what it completes.
@@ -119,6 +134,8 @@ class Reply:
                 position = self._read_payload(data, position)
             else:
                 events += self._finish_frame()
+        if position < len(data):
+            self.rest = data[position:]
         return events
 
     # --- cutting the stream into frames ---
@@ -162,6 +179,8 @@ class Reply:
         phase = self._phase
         try:
             match kind:
+                case FrameKind.READY:
+                    self._take_nonce(payload)
                 case FrameKind.RESULT:
                     self.outcome = _result(payload)
                 case FrameKind.FAILED:
@@ -179,6 +198,11 @@ class Reply:
             self._phase = phase
             self._refuse(f"{kind.name if kind else 'a frame'} that makes no sense: {exc}")
         return []
+
+    def _take_nonce(self, payload: bytes) -> None:
+        if payload != self._nonce:
+            raise ValueError("it is about another task")
+        self._phase = _Phase.READING
 
     def _print(self, payload: bytes) -> Printed:
         self._prints += 1
@@ -227,10 +251,10 @@ def _started(payload: bytes) -> Started:
 
 
 def _approved(payload: bytes) -> Approved:
-    digest = payload[:_DIGEST_SIZE].decode("ascii")
+    digest = payload[:DIGEST_SIZE].decode("ascii")
     if not _DIGEST.fullmatch(digest):
         raise ValueError("not a digest of 64 hexadecimal digits")
-    return Approved(digest, payload[_DIGEST_SIZE:])
+    return Approved(digest, payload[DIGEST_SIZE:])
 
 
 def _result(payload: bytes) -> Completed | Failed:

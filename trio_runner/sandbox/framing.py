@@ -8,11 +8,15 @@ from __future__ import annotations
 import enum
 import struct
 
-__all__ = ["HEADER", "PROGRAM_LIMIT", "FrameKind", "pack_header", "unpack_header"]
+__all__ = ["DIGEST_SIZE", "HEADER", "NONCE_SIZE", "PROGRAM_LIMIT", "FrameKind", "pack_header", "unpack_header"]
 
 HEADER = struct.Struct("!BQ")
 PROGRAM_LIMIT = 64 * 1024
 """Bytes of a compiled program that is kept for later tasks; five hundred of them are."""
+DIGEST_SIZE = 64
+"""Characters of the digest at the beginning of `FrameKind.APPROVED`."""
+NONCE_SIZE = 16
+"""Bytes of the nonce of `FrameKind.KEEP`: too many to be guessed, or to be there by chance."""
 
 
 class FrameKind(enum.IntEnum):
@@ -20,6 +24,10 @@ class FrameKind(enum.IntEnum):
 
     A worker receives one `TASK`, perhaps after a `REHEARSE`, and answers with at most one `STARTED`, at most
     one `APPROVED`, any number of `PRINTED`, and exactly one of `RESULT` and `FAILED`.
+
+    A worker that may be given another task receives a `KEEP` right before its `TASK`. It answers with a `READY`
+    before everything else, and with a second one when it can take the next task. What `STARTED` and `APPROVED`
+    say of being impossible to forge holds for its first task only.
     """
 
     TASK = 1
@@ -38,6 +46,10 @@ class FrameKind(enum.IntEnum):
     """The JSON of the result."""
     REHEARSE = 7
     """Runner to worker, without payload: its task is likely to be the next, and there is time until then."""
+    KEEP = 8
+    """Runner to worker, right before `TASK`: do not end after it. The payload is a nonce, new for each task."""
+    READY = 9
+    """The payload is the nonce of the latest `KEEP`: what a task before left in the socket cannot have it."""
     FAILED = 6
     """JSON object: ``kind`` (`trio_runner.scheduling.outcome.FailureKind`), ``message``, ``description``,
     ``stack`` (str), ``lineNumber`` (int or null)."""

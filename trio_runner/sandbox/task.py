@@ -32,7 +32,7 @@ from .task_settings import read_object, read_settings, started_payload
 from .text import type_name
 from .visible_builtins import keep_builtins, visible_builtins
 
-__all__ = ["enter", "perform", "rehearse", "reseed", "run_task"]
+__all__ = ["enter", "perform", "refill_reserve", "rehearse", "reseed", "run_task"]
 
 Send = Callable[[FrameKind, bytes], None]
 Settle = Callable[[], None]
@@ -41,7 +41,8 @@ _NONE: Mapping[str, bytes] = MappingProxyType({})
 
 # Set free when the code has failed, so that a task out of memory can still say so. Made before any fork, and
 # never touched: it takes address space but no memory.
-_reserve = [bytes(256 * 1024)]
+_RESERVE = 256 * 1024
+_reserve = [bytes(_RESERVE)]
 # Findings of the analysis that are listed.
 _FINDINGS = 100
 
@@ -75,6 +76,12 @@ def reseed() -> None:
     """Have this process draw random numbers of its own; `random` sees to itself."""
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         numpy_random.seed()
+
+
+def refill_reserve() -> None:
+    """Have memory set aside again for the report of a failure, if one has taken it."""
+    if not _reserve:
+        _reserve.append(bytes(_RESERVE))
 
 
 def rehearse(policy: Policy) -> None:

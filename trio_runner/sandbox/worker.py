@@ -1,4 +1,4 @@
-"""One worker: a forked copy of the zygote that runs one task and ends.
+"""One worker: a forked copy of the zygote that runs one task and ends, or several tasks if told to stay.
 
 It is forked ahead of need. Before it reads its task it has cut every tie to the zygote, to the other workers
 and to the runner but one: the socket on which the task arrives and its frames leave. What takes time is done
@@ -18,13 +18,15 @@ import socket
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import TYPE_CHECKING
 
 from . import linux
-from .framing import HEADER, FrameKind, pack_header, unpack_header
+from .framing import DIGEST_SIZE, HEADER, FrameKind, pack_header, unpack_header
 from .policy import Policy
 from .reaping import end_children
-from .task import perform, rehearse, reseed
+from .renewal import Renewal
+from .task import Send, perform, rehearse, reseed
 from .walls.raising import Walls
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def _direct_files(scratch: str) -> None:
 
 
 def _serve(plan: WorkerPlan) -> None:
-    """Wait for the one task, perform it, send its frames.
+    """Wait for a task, perform it, send its frames; go on with others if the runner asks for that.
 
     Raises:
         EOFError: the runner has hung up instead.
@@ -141,20 +143,60 @@ def _serve(plan: WorkerPlan) -> None:
             channel.sendall(header)
             channel.sendall(payload)
 
-    perform(_receive_task(channel, lambda: rehearse(plan.policy)), plan.policy, send, approved=plan.approved)
+    nonces: list[bytes] = []
+    held = [_receive_task(channel, lambda: rehearse(plan.policy), nonces.append)]
+    if nonces:
+        _serve_several(plan, channel, send, held, nonces)
+    else:
+        perform(held.pop(), plan.policy, send, approved=plan.approved)
 
 
-def _receive_task(channel: socket.socket, get_ready: Callable[[], None]) -> bytes:
-    """Receive the settings of the task; get ready if asked to, unless the task is there already.
+def _serve_several(
+    plan: WorkerPlan, channel: socket.socket, send: Send, held: list[bytes], nonces: list[bytes]
+) -> None:
+    """Perform tasks until one leaves something that cannot be undone, or the runner hangs up.
+
+    Raises:
+        EOFError: the runner has hung up.
+    """
+    renewal = Renewal(plan.scratch)
+    approved = dict(plan.approved)
+
+    def send_noting(kind: FrameKind, payload: bytes) -> None:
+        if kind is FrameKind.APPROVED:  # the next task most likely has the same code
+            approved.setdefault(payload[:DIGEST_SIZE].decode("ascii"), payload[DIGEST_SIZE:])
+        send(kind, payload)
+
+    while nonces:
+        nonce = nonces.pop()
+        send(FrameKind.READY, nonce)
+        Context().run(perform, held.pop(), plan.policy, send_noting, approved=approved)
+        if not renewal.renew():
+            return
+        send(FrameKind.READY, nonce)
+        held.append(_receive_task(channel, lambda: None, nonces.append))
+
+
+def _receive_task(
+    channel: socket.socket, get_ready: Callable[[], None], keep: Callable[[bytes], None]
+) -> bytes:
+    """Receive the settings of the task.
+
+    Args:
+        channel: the socket to the runner.
+        get_ready: called if the runner asks for it and the task is not there already.
+        keep: called with the nonce if the runner wants to give this worker another task after this one.
 
     Raises:
         EOFError: the runner has hung up.
     """
     while True:
         kind, length = unpack_header(_receive(channel, HEADER.size))
-        if kind is not FrameKind.REHEARSE:
+        if kind is FrameKind.KEEP:
+            keep(_receive(channel, length))
+        elif kind is not FrameKind.REHEARSE:
             return _receive(channel, length)
-        if not select.select([channel], [], [], 0)[0]:
+        elif not select.select([channel], [], [], 0)[0]:
             get_ready()
 
 
