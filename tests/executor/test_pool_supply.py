@@ -273,7 +273,7 @@ async def test_closing_wakes_whoever_waits_for_a_worker(
 async def test_programs_are_kept_up_to_a_limit_and_made_anew_by_the_next_zygote(
     play: Play, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trio_runner.executor.pool._APPROVED_KEPT", 3)
+    monkeypatch.setattr("trio_runner.executor.approvals._KEPT", 3)
     async with open_process_executor(COLD, observer=play) as executor:
         await trio.testing.wait_all_tasks_blocked()
         first = play.zygotes[0]

@@ -22,6 +22,11 @@ from .zygotes import HeldZygote, one_worker
 NOT_HERE = frozenset({"mount-namespace", "pid-namespace", "user", "landlock", "private-memory"})
 
 
+def refuse(_nonce: bytes) -> None:
+    """Be told to stay, though nobody asked for that."""
+    raise AssertionError("told to stay")
+
+
 def test_a_task_in_pieces() -> None:
     near, far = socket.socketpair()
     settings = bytes(range(256)) * 10_000
@@ -35,7 +40,7 @@ def test_a_task_in_pieces() -> None:
     sender = threading.Thread(target=send)
     with near, far:
         sender.start()
-        assert _receive_task(far, lambda: None) == settings
+        assert _receive_task(far, lambda: None, refuse) == settings
         sender.join()
 
 
@@ -48,7 +53,7 @@ def test_a_runner_that_hangs_up_before_the_task_is_whole(sent: bytes) -> None:
         near.sendall(sent)
         near.close()
         with pytest.raises(EOFError):
-            _receive_task(far, lambda: None)
+            _receive_task(far, lambda: None, refuse)
 
 
 @pytest.mark.parametrize(("waiting", "rehearsals"), [(False, 1), (True, 0)])
@@ -63,7 +68,7 @@ def test_a_rehearsal_never_holds_up_a_task(waiting: bool, rehearsals: int) -> No
 
     with near, far:
         near.sendall(pack_header(FrameKind.REHEARSE, 0) + (task if waiting else b""))
-        assert _receive_task(far, rehearse) == b"{}"
+        assert _receive_task(far, rehearse, refuse) == b"{}"
     assert len(held) == rehearsals
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import trio
+
 from ..sandbox.config import Limits
 from ..sandbox.walls.limits import describe
 from ..scheduling.outcome import WorkerDied
@@ -13,9 +15,21 @@ from .worker import Worker
 _SANDBOX = str(Path(__file__).parents[1] / "sandbox")
 _BOOTSTRAP_LINE = '  File "<string>", line 5 in <module>'
 
-__all__ = ["describe_death"]
+__all__ = ["describe_death", "wait_for_end"]
 
 _CPU_LIMIT = signal.SIGXCPU
+# Seconds between the end of a worker's stream and its death, if the stream ended because it dies.
+_HANG_UP_GRACE = 0.5
+
+
+async def wait_for_end(worker: Worker) -> bool:
+    """Wait for a worker that has hung up, and kill it if it has not ended: then the code did it, and True."""
+    with trio.move_on_after(_HANG_UP_GRACE):
+        await worker.ended.wait()
+        return False
+    worker.kill()
+    await worker.ended.wait()
+    return True
 
 
 def describe_death(worker: Worker, *, hung_up: bool, limits: Limits | None = None) -> WorkerDied:

@@ -1,9 +1,10 @@
-"""Tasks in processes: a pool of single-use workers, forked ahead of need.
+"""Tasks in processes: a pool of workers, forked ahead of need, for one task each unless told otherwise.
 
 Theory of operation. A task takes a worker that waits for one (see `warm`), or a new one. A worker runs one
 task and is killed with all it left behind: in the background once the reply is complete, under a shield
 before `Cancelled` leaves if the task is cancelled. The next task of its slot waits for that. Why a worker
 ended is known because the pool decided it, not guessed from the exit code: `WorkerDied` is what remains.
+Only if `reuse` is configured, a worker may clear up instead and wait for its workflow's next task (see `kept`).
 
 If a zygote is lost, so are its workers; tasks that run end as `WorkerDied`, tasks that arrive wait for the
 next zygote (see `supply`). One task supervises all of this and nothing outlives `open_process_executor`.
@@ -11,7 +12,6 @@ next zygote (see `supply`). One task supervises all of this and nothing outlives
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -23,10 +23,12 @@ from ..scheduling.backoff import Backoff
 from ..scheduling.observer import ExecutorTrouble, NullObserver, Observer, WallsMissing, WorkerGone
 from ..scheduling.outcome import Completed, Failed, WorkerDied
 from .ailment import Ailment
+from .approvals import Approvals
 from .config import ProcessExecutorConfig
 from .contract import Executor, ExecutorEvent, ExecutorStatistics, Job, OnEvent
 from .conversation import converse, read_rest
-from .death import describe_death
+from .death import describe_death, wait_for_end
+from .kept import KeptWorkers, Term
 from .reply import Approved, Reply
 from .spawn import remove_abandoned
 from .strictness import describe_missing, worth_telling
@@ -38,10 +40,6 @@ from .zygote import Zygote
 __all__ = ["ProcessExecutor", "ProcessExecutorConfig", "open_process_executor"]
 
 _NOBODY: Observer = NullObserver()
-# Digests of code kept, as many as n8n keeps analyses.
-_APPROVED_KEPT = 500
-# Seconds between the end of a worker's stream and its death, if the stream ended because it dies.
-_HANG_UP_GRACE = 0.5
 
 
 class ProcessExecutor(Executor, Protocol):
@@ -109,10 +107,11 @@ class _Pool:
     def __init__(self, config: ProcessExecutorConfig, observer: Observer) -> None:
         self._config = config
         self._observer = observer
-        self._approved: OrderedDict[str, bytes] = OrderedDict()
+        self._approvals = Approvals()
         self._backoff = Backoff()
         self._not_before = -float("inf")  # no fork before this time: the last ones failed
         self._warm = WarmWorkers(config.warm_workers, self._fork, self._wait_until_forking)
+        self._kept = KeptWorkers(config, self._on_left)
         self._leaving: set[Worker] = set()  # they have done their tasks, and something of them may be left
         self._left = trio.Event()  # one of them has gone
         self._supply = ZygoteSupply(config, observer, self._backoff, self.on_worker_ended, self._on_arrival)
@@ -136,7 +135,7 @@ class _Pool:
         zygote = None if current is None else current.statistics()
         return ExecutorStatistics(
             running=self._running,
-            idle_workers=len(self._warm),
+            idle_workers=len(self._warm) + len(self._kept),
             started=self._started,
             worker_deaths=self._deaths,
             waiting=self._waiting,
@@ -159,14 +158,18 @@ class _Pool:
 
     async def _run(self, job: Job, on_event: OnEvent) -> Completed | Failed | WorkerDied:
         retried = False
+        term = self._kept.term(job)
         while True:
             self._waiting += 1
             try:
-                worker = await self._acquire()
+                worker = await self._acquire(term)
             finally:
                 self._waiting -= 1
-            reply = Reply(max_result=self._config.max_payload)
-            outcome = await self._run_on(worker, reply, job, on_event)
+            reply = Reply(max_result=self._config.max_payload, nonce=term.nonce if term else b"")
+            outcome = await self._run_on(worker, reply, job, on_event, term)
+            if worker.served and not reply.started:
+                term = None  # it was dead, or something an earlier task left spoke for it
+                continue
             if not isinstance(outcome, WorkerDied):
                 return outcome
             if reply.started or (retried and worker.exit_code is not None):
@@ -177,19 +180,23 @@ class _Pool:
             retried = retried or worker.exit_code is not None
 
     async def _run_on(
-        self, worker: Worker, reply: Reply, job: Job, on_event: OnEvent
+        self, worker: Worker, reply: Reply, job: Job, on_event: OnEvent, term: Term | None
     ) -> Completed | Failed | WorkerDied:
         def deliver(event: ExecutorEvent | Approved) -> None:
             if isinstance(event, Approved):
-                self._approve(event, worker)
+                self._approvals.note(event, worker, self._supply.current)
             else:
                 on_event(event)
 
+        stays = False
         try:
-            await converse(worker.channel, job.settings.data, reply, deliver)
+            await converse(
+                worker.channel, job.settings.data, reply, deliver, before=term.keep if term else b""
+            )
             if reply.outcome is None:
-                hung_up = await _wait_for_end(worker)
+                hung_up = await wait_for_end(worker)
                 return describe_death(worker, hung_up=hung_up, limits=self._config.sandbox.limits)
+            stays = term is not None and self._kept.may_stay(worker, term, reply.outcome)
         except BaseException:
             worker.kill()
             with trio.CancelScope(shield=True):
@@ -200,8 +207,13 @@ class _Pool:
         finally:
             if reply.started:
                 self._backoff.reset()
-            worker.release()
-        self._retire(worker)
+            if not stays:
+                worker.release()
+        if term is not None and stays:
+            self._leaving.add(worker)
+            self._kept.stay(worker, term, reply.rest)
+        else:
+            self._let_go(worker, term)
         return reply.outcome
 
     async def reconfigure(self, config: ProcessExecutorConfig, *, afresh: bool = False) -> None:
@@ -216,6 +228,7 @@ class _Pool:
         else:
             await trio.lowlevel.checkpoint()
         self._config = config
+        self._kept.end_all(config)
         self._warm.resize(config.warm_workers)
         self._room_may_have_come()
 
@@ -230,8 +243,8 @@ class _Pool:
 
     # --- workers ---
 
-    async def _acquire(self) -> Worker:
-        """Return a worker that has not been given a task."""
+    async def _acquire(self, term: Term | None) -> Worker:
+        """Return a worker that has not been given a task, or only such as may share it with this one."""
         await trio.lowlevel.checkpoint()
         while self._leaving and self._running + len(self._leaving) > self._config.workers:
             # What the last task of this slot left behind is being killed: this one is not to see it.
@@ -239,6 +252,8 @@ class _Pool:
         while True:
             if self._closed:
                 raise trio.ClosedResourceError("this executor has been closed")
+            if term is not None and (worker := self._kept.take(term)) is not None:
+                return worker
             if (worker := self._warm.take()) is not None:
                 return worker
             await self._wait_until_forking()
@@ -258,17 +273,25 @@ class _Pool:
         await self._supply.ready.wait()
         await trio.sleep_until(self._not_before)
 
-    def _retire(self, worker: Worker) -> None:
+    def _let_go(self, worker: Worker, term: Term | None) -> None:
         """Let a worker end that has done its task; its slot is free when nothing of it is left."""
-        if not worker.ended.is_set():
-            self._leaving.add(worker)
+        if worker.ended.is_set():
+            return
+        self._leaving.add(worker)
+        if term is None:
             worker.retire()
+        else:
+            worker.kill()  # it was told to stay
+
+    def _on_left(self, worker: Worker) -> None:
+        """Take note that nothing of a worker's task is left."""
+        self._leaving.discard(worker)
+        self._room_may_have_come()
 
     def on_worker_ended(self, worker: Worker) -> None:
         """Take note of a worker's end: nothing to do for one that had a task."""
         idle = self._warm.remove(worker)
-        self._leaving.discard(worker)
-        self._room_may_have_come()
+        self._on_left(worker)
         zygote = self._supply.current
         if (idle or worker.exit_code is None) and zygote is not None and zygote.alive:
             death = describe_death(worker, hung_up=False)
@@ -289,23 +312,13 @@ class _Pool:
         self._warm.refill()
         self._observer.observe(ExecutorTrouble(why))
 
-    def _approve(self, approved: Approved, worker: Worker) -> None:
-        digest, zygote = approved.digest, self._supply.current
-        if zygote is None or worker.keeper is not zygote:
-            return
-        if digest in self._approved:
-            self._approved.move_to_end(digest)
-            return
-        forget = self._approved.popitem(last=False)[0] if len(self._approved) >= _APPROVED_KEPT else None
-        self._approved[digest] = approved.program
-        zygote.approve(digest, approved.program, forget)
-
     def _on_arrival(self, _zygote: Zygote) -> None:
         """Have a new zygote fork the workers that wait for a task.
 
         It makes its programs anew: it may be of another version of Python, or of this package.
         """
-        self._approved.clear()
+        self._approvals.clear()
+        self._kept.end_all()
         self._warm.replace_all()
 
     # --- from the opening to the end ---
@@ -314,6 +327,7 @@ class _Pool:
         """Keep zygotes and warm workers. Ends by cancellation, with nothing left of them."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._warm.keep)
+            nursery.start_soon(self._kept.serve)
             nursery.start_soon(self._supply.supervise, zygote)
 
     async def start_zygote(self) -> Zygote:
@@ -332,15 +346,4 @@ class _Pool:
 
 def _for_zygotes(config: ProcessExecutorConfig) -> ProcessExecutorConfig:
     """Return a configuration without what concerns the pool alone."""
-    usual = ProcessExecutorConfig()
-    return attrs.evolve(config, workers=usual.workers, warm=usual.warm, max_payload=usual.max_payload)
-
-
-async def _wait_for_end(worker: Worker) -> bool:
-    """Wait for a worker that has hung up, and kill it if it has not ended: then the code did it, and True."""
-    with trio.move_on_after(_HANG_UP_GRACE):
-        await worker.ended.wait()
-        return False
-    worker.kill()
-    await worker.ended.wait()
-    return True
+    return attrs.evolve(config, workers=1, warm=None, max_payload=1, reuse=0)

@@ -47,6 +47,7 @@ class Worker:
         channel: the runner's end of the socket pair; non-blocking. At the worker's end, what it sent stays
             readable, followed by the end of the stream.
         prepared: it was told to rehearse.
+        served: tasks that it has run to their end and cleared up after.
         ended: set once nothing of the worker is left.
         exit_code: what ``waitpid`` told, once it has ended; None if nobody knows: the fork failed, or the
             zygote was lost.
@@ -66,6 +67,7 @@ class Worker:
         self._pidfd: int | None = None
         self._released = False
         self.prepared = False
+        self.served = 0
         self.ended = trio.Event()
         self.exit_code: int | None = None
         self.epitaph = ""

@@ -126,6 +126,7 @@ class Renewal:
             _put_back_names(namespace, before)
         for current, content in self._lists:
             current[:] = content
+        getattr(warnings, "_filters_mutated", int)()
         self._put_back_modules()
         for switch, value in self._switches:
             if switch.get() != value:
