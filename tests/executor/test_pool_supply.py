@@ -279,12 +279,13 @@ async def test_programs_are_kept_up_to_a_limit_and_made_anew_by_the_next_zygote(
         first = play.zygotes[0]
         worker = Worker(99, first)
         for digest in "abcadea":
-            executor._approve(Approved(digest, b"program"), worker)  # type: ignore[attr-defined]
+            executor._approvals.note(Approved(digest, b"program"), worker, first)  # type: ignore[attr-defined]
         assert first.approved == [("a", None), ("b", None), ("c", None), ("d", "b"), ("e", "c")]
         play.script = ["zygote is lost"]
         await executor.run(job("return True"), Events())
-        executor._approve(Approved("f", b"of another Python"), worker)  # type: ignore[attr-defined]
-        assert play.zygotes[1].approved == []
+        second, late = play.zygotes[1], Approved("f", b"of another Python")
+        executor._approvals.note(late, worker, second)  # type: ignore[attr-defined]
+        assert second.approved == []
         for descriptor in worker.hand_over():
             os.close(descriptor)
         worker.end(0)

@@ -69,7 +69,7 @@ class ProcessExecutorConfig:
     def tasks_per_worker(self) -> int:
         """How many tasks a worker may run, ≥ 1.
 
-        One where processor time is limited: it counts from the start of a process, so that a second task would
+        One where processor time is limited: it counts from the start of a process, so a second task would
         have less of it.
         """
         limited = self.sandbox.limits.cpu and "limits" in self.sandbox.wanted(self.policy)

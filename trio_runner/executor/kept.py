@@ -1,13 +1,13 @@
-"""Workers that have done a task and wait for another one of the same workflow: `reuse` of the configuration.
+"""Workers that have done a task and wait for another one of the same workflow.
 
-Theory of operation. A task that may share its worker has a `Term`: whose it is, and a nonce. The worker answers
-with the nonce before anything else, which nothing left over from the task before can do, and sends it again when
-it has cleared up after the task. In between it counts as leaving, like a worker that is used once, and for no
-longer: one that is not ready by then is killed. From then on it waits here. Whatever it sends unasked, and its
-death, show on its socket, and end it without a word: there are others.
+Theory of operation. A task that may share its worker has a `Term`: whose it is, and a nonce. The worker
+answers with the nonce before anything else, which nothing left over from the task before can do, and sends it
+again when it has cleared up after the task. In between it counts as leaving, like a worker that is used once,
+and for no longer: one that is not ready by then is killed. From then on it waits here. Whatever it sends
+unasked, and its death, show on its socket, and end it without a word: there are others.
 
-A worker that has run a task is in the hands of its workflow. So it is taken for tasks of that workflow only, and
-its word counts for nothing beyond them: see where the pool approves of programs.
+A worker that has run a task is in the hands of its workflow. So it is taken for tasks of that workflow only,
+and its word counts for nothing beyond them: see `approvals`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import attrs
 import msgspec
 import trio
 
-from ..sandbox.framing import HEADER, NONCE_SIZE, FrameKind, pack_header
+from ..sandbox.framing import NONCE_SIZE, FrameKind, pack_header
 from ..scheduling.outcome import Completed, Failed
 from .config import ProcessExecutorConfig
 from .contract import Job
@@ -141,7 +141,7 @@ class KeptWorkers:
         self._nursery.start_soon(self._hold, worker, term, received)
 
     def end_all(self, config: ProcessExecutorConfig | None = None) -> None:
-        """End all workers, now or after their tasks: there is another configuration, or better ones can be had."""
+        """End all workers, now or after their tasks: better ones can be had, perhaps of another kind."""
         if config is not None:
             self._most_idle, self._most_tasks = config.workers, config.tasks_per_worker
         self._generation += 1

@@ -3,8 +3,8 @@
 Theory of operation. A task takes a worker that waits for one (see `warm`), or a new one. A worker runs one
 task and is killed with all it left behind: in the background once the reply is complete, under a shield
 before `Cancelled` leaves if the task is cancelled. The next task of its slot waits for that. Why a worker
-ended is known because the pool decided it, not guessed from the exit code: `WorkerDied` is what remains.
-Only if `reuse` is configured, a worker may clear up instead and wait for its workflow's next task (see `kept`).
+ended is known because the pool decided it, not guessed from the exit code: `WorkerDied` is what remains. If
+`reuse` is configured, a worker may clear up instead, and wait for its workflow's next task (see `kept`).
 
 If a zygote is lost, so are its workers; tasks that run end as `WorkerDied`, tasks that arrive wait for the
 next zygote (see `supply`). One task supervises all of this and nothing outlives `open_process_executor`.

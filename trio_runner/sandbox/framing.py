@@ -8,7 +8,15 @@ from __future__ import annotations
 import enum
 import struct
 
-__all__ = ["DIGEST_SIZE", "HEADER", "NONCE_SIZE", "PROGRAM_LIMIT", "FrameKind", "pack_header", "unpack_header"]
+__all__ = [
+    "DIGEST_SIZE",
+    "HEADER",
+    "NONCE_SIZE",
+    "PROGRAM_LIMIT",
+    "FrameKind",
+    "pack_header",
+    "unpack_header",
+]
 
 HEADER = struct.Struct("!BQ")
 PROGRAM_LIMIT = 64 * 1024
@@ -25,9 +33,9 @@ class FrameKind(enum.IntEnum):
     A worker receives one `TASK`, perhaps after a `REHEARSE`, and answers with at most one `STARTED`, at most
     one `APPROVED`, any number of `PRINTED`, and exactly one of `RESULT` and `FAILED`.
 
-    A worker that may be given another task receives a `KEEP` right before its `TASK`. It answers with a `READY`
-    before everything else, and with a second one when it can take the next task. What `STARTED` and `APPROVED`
-    say of being impossible to forge holds for its first task only.
+    A worker that may be given another task receives a `KEEP` right before its `TASK`. It answers with a
+    `READY` before everything else, and with a second one when it can take the next task. That `STARTED` and
+    `APPROVED` cannot be forged holds for its first task only.
     """
 
     TASK = 1

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # as in `task`: without turning numbers into enums
 import _thread
-import atexit
 import builtins
 import contextlib
 import faulthandler
@@ -88,8 +87,15 @@ class Renewal:
         self._environment = dict(os.environ)
         self._modules = dict(sys.modules)
         self._names = [(vars(module), dict(vars(module))) for module in _MODULES]
-        lists = (sys.path, sys.argv, sys.meta_path, sys.path_hooks, sys.warnoptions, warnings.filters)
-        self._lists = [(it, list(it)) for it in (*lists, gc.callbacks)]
+        lists: tuple[Any, ...] = (
+            sys.path,
+            sys.argv,
+            sys.meta_path,
+            sys.path_hooks,
+            sys.warnoptions,
+            warnings.filters,
+        )
+        self._lists = [(current, list(current)) for current in (*lists, gc.callbacks)]
         self._switches = [(switch, switch.get()) for switch in _SWITCHES]
         self._handlers = {number: _signal.getsignal(number) for number in _SIGNALS}
         self._limits = {kind: resource.getrlimit(kind) for kind in _LIMITS}
@@ -113,7 +119,7 @@ class Renewal:
             if not self._is_as_before():
                 return False
             self._start_anew()
-        except BaseException:  # noqa: BLE001 - whatever the code has broken, this worker is not fit
+        except BaseException:  # whatever the code has broken: this worker is not fit
             return False
         return os.getpid() == self._process
 
@@ -224,7 +230,6 @@ def _stop_observers() -> None:
     sys.settrace(None)
     sys.setprofile(None)
     faulthandler.cancel_dump_traceback_later()
-    atexit._clear()
     if (tracing := sys.modules.get("tracemalloc")) is not None:
         tracing.stop()
     if (monitoring := getattr(sys, "monitoring", None)) is not None:  # from Python 3.12
@@ -271,6 +276,7 @@ def _opened() -> list[int]:
 def _use() -> tuple[int, int]:
     """Return how many threads this process has, and how many bytes of memory it has resident."""
     if sys.platform != "linux":
-        return _thread._count() + 1, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        threads = _thread._count() + 1  # noqa: SLF001 - `threading` counts only those of its own
+        return threads, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     fields = linux.contents("/proc/self/stat").rpartition(b")")[2].split()
     return int(fields[17]), int(fields[21]) * resource.getpagesize()
