@@ -29,6 +29,7 @@ LIVE: dict[str, Any] = {
     "policy": STRICT,
     "preload": ("json",),
     "sandbox": SandboxConfig(strictness="off"),
+    "reuse": 5,
 }
 FIXED: dict[str, Any] = {
     "grant_token": "g",

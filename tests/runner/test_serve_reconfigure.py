@@ -196,13 +196,13 @@ async def test_rules_and_modules_are_handed_to_the_workers(
     runner = Runner(CONFIG, dialer=BrokerInMemory())
     async with trio.open_nursery() as nursery:
         await nursery.start(runner.run)
-        wanted = attrs.evolve(CONFIG, policy=STRICT, preload=("json",), max_concurrency=4)
+        wanted = attrs.evolve(CONFIG, policy=STRICT, preload=("json",), max_concurrency=4, reuse=6)
         report = await runner.reconfigure(wanted)
-        assert set(report.applied) == {"policy", "preload", "max_concurrency"}
+        assert set(report.applied) == {"policy", "preload", "max_concurrency", "reuse"}
         nursery.cancel_scope.cancel()
     assert processes.configs[0].policy == CONFIG.policy
     told = processes.configs[1]
-    assert (told.policy, told.preload, told.workers) == (STRICT, ("json",), 4)
+    assert (told.policy, told.preload, told.workers, told.reuse) == (STRICT, ("json",), 4, 6)
 
 
 async def test_what_the_workers_refuse_changes_nothing_at_all(

@@ -24,6 +24,7 @@ _LIVE = (
     "policy",
     "preload",
     "sandbox",
+    "reuse",
 )
 
 
@@ -62,7 +63,7 @@ def changes_to(running: RunnerConfig, wanted: RunnerConfig, *, own_workers: bool
         for field in attrs.fields(RunnerConfig)
         if getattr(running, field.name) != getattr(wanted, field.name)
     ]
-    live = set(_LIVE) - (set() if own_workers else {"policy", "preload", "sandbox"})
+    live = set(_LIVE) - (set() if own_workers else {"policy", "preload", "sandbox", "reuse"})
     applied = tuple(name for name in different if name in live)
     values: dict[str, Any] = {name: getattr(wanted, name) for name in applied}
     return ReconfigureReport(

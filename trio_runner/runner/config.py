@@ -47,6 +47,8 @@ class RunnerConfig:
         policy: what the code of Python tasks may import and use.
         sandbox: the walls around each Python task, and their limits.
         preload: modules that are loaded once, so that Python tasks import them for nothing.
+        reuse: Python tasks of one workflow that a process may run one after the other, ≥ 0; 0 and 1: each has
+            its own. Weaker isolation, for speed.
 
     Raises:
         ConfigError: a value is out of range, or values contradict each other.
@@ -70,6 +72,7 @@ class RunnerConfig:
     policy: Policy = attrs.field(factory=Policy)
     sandbox: SandboxConfig = attrs.field(factory=SandboxConfig)
     preload: tuple[str, ...] = ()
+    reuse: int = 0
 
     def __attrs_post_init__(self) -> None:
         _check_brokers(self.brokers)
@@ -85,6 +88,8 @@ class RunnerConfig:
             _check_seconds(name, getattr(self, name), at_least=None)
         for name in ("idle_timeout", "max_uptime"):
             _check_seconds(name, getattr(self, name), at_least=0)
+        if self.reuse < 0:
+            raise ConfigError(f"reuse must be at least 0 (never), not {self.reuse}")
         if self.max_tasks < 0:
             raise ConfigError(f"max_tasks must be at least 0 (any number), not {self.max_tasks}")
         check_module_names("preload", self.preload)

@@ -214,6 +214,7 @@ class Runner:
             policy=config.policy,
             sandbox=config.sandbox,
             preload=config.preload,
+            reuse=config.reuse,
             workers=config.max_concurrency,
             max_payload=max(1, config.link.max_message - _ENVELOPE),
         )

@@ -55,7 +55,7 @@ class FrameKind(enum.IntEnum):
     REHEARSE = 7
     """Runner to worker, without payload: its task is likely to be the next, and there is time until then."""
     KEEP = 8
-    """Runner to worker, right before `TASK`: do not end after it. The payload is a nonce, new for each task."""
+    """Runner to worker, right before `TASK`: do not end after it. The payload is a nonce, new each time."""
     READY = 9
     """The payload is the nonce of the latest `KEEP`: what a task before left in the socket cannot have it."""
     FAILED = 6

@@ -133,6 +133,16 @@ def test_odd_settings_are_one_line_each(variable: str, text: str, said: str) -> 
     assert "key@" not in line
 
 
+@pytest.mark.parametrize("limit", [{"TRIO_RUNNER_TASK_CPU": "9"}, {"TRIO_RUNNER_SANDBOX_PROFILE": "locked"}])
+def test_processes_with_a_limit_of_processor_time_run_one_task_each(limit: dict[str, str]) -> None:
+    environ = {**AUTH, **limit, "TRIO_RUNNER_REUSE": "9"}
+    (line,) = oddities(reading(environ))
+    assert line.startswith("TRIO_RUNNER_REUSE has no effect: processor time is limited")
+    assert "set TRIO_RUNNER_TASK_CPU to 0" in line
+    assert not list(oddities(reading({**environ, "TRIO_RUNNER_SANDBOX": "off"})))
+    assert not list(oddities(reading({**environ, "TRIO_RUNNER_TASK_CPU": "0"})))
+
+
 @pytest.mark.parametrize(
     "environ",
     [
@@ -155,6 +165,7 @@ CHANGED = {
     "max_concurrency": "9",
     "max_payload": "5000",
     "task_timeout": "9",
+    "reuse": "9",
     "stdlib_allow": "json",
     "external_allow": "attrs",
     "builtins_deny": "eval",

@@ -59,6 +59,7 @@ RUN_CASES = [
     Case("max_concurrency", "7", 7, "8", (*COUNT_BAD, "10001")),
     Case("max_payload", "4294967295", 4294967295, "2000", PAYLOAD_BAD),
     Case("task_timeout", "0.5", 0.5, "90", SECONDS_BAD),
+    Case("reuse", "20", 20, "0", ("x", "-1", "1.5")),
     Case("stdlib_allow", " json , re,", frozenset({"json", "re"}), "*", NAMES_BAD),
     Case("external_allow", "*", frozenset({"*"}), "pandas", NAMES_BAD),
     Case("builtins_deny", "eval,exec", frozenset({"eval", "exec"}), "", ("*", "a b")),

@@ -122,6 +122,16 @@ class RunSettings:
         group=_TASKS,
         live=True,
     )
+    reuse: int = setting(
+        "TRIO_RUNNER_REUSE",
+        flag="--reuse",
+        kind=Number(0, 1_000_000),
+        default=0,
+        default_text="0 (never)",
+        about="Tasks of one workflow that a process may run one after the other: faster, isolated less.",
+        group=_TASKS,
+        live=True,
+    )
     stdlib_allow: frozenset[str] = setting(
         "TRIO_RUNNER_STDLIB_ALLOW",
         "N8N_RUNNERS_STDLIB_ALLOW",

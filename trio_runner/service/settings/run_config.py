@@ -14,7 +14,7 @@ import attrs
 from ...errors import ConfigError
 from ...executor.config import check_module_names
 from ...runner.config import RunnerConfig
-from ...sandbox.config import SandboxConfig
+from ...sandbox.config import Limits, SandboxConfig
 from ...sandbox.policy import Policy
 from ...transport.link import LinkSettings
 from .broker import BrokerSettings
@@ -59,6 +59,7 @@ def runner_config(reading: Reading[RunSettings], environ: Mapping[str, str]) -> 
         policy=task_policy(settings, environ),
         sandbox=task_sandbox(reading),
         preload=_preload(reading),
+        reuse=settings.reuse,
     )
     return attrs.evolve(config, runner_id=settings.runner_id) if settings.runner_id else config
 
@@ -126,9 +127,19 @@ def oddities(reading: Reading[RunSettings]) -> Iterator[str]:
             yield f"{external}: {module!r} is a module of the standard library; it belongs into {stdlib}"
         elif not _installed(module):
             yield f"{external}: {module!r} cannot be imported here; install it, or write the name one imports"
+    if settings.reuse > 1 and settings.sandbox != "off" and _cpu_limit(settings):
+        yield (
+            f"{reading.label('reuse')} has no effect: processor time is limited, for each process"
+            f" as a whole; set {reading.label('task_cpu')} to 0, or leave reuse alone"
+        )
     for name in sorted(settings.builtins_deny):
         if "builtins_deny" in reading.origins and not hasattr(builtins, name):
             yield f"{reading.label('builtins_deny')}: there is no builtin {name!r}; is it misspelt?"
+
+
+def _cpu_limit(settings: RunSettings) -> int:
+    """Return the limit of processor time, seconds, as given or else that of the profile; 0: none."""
+    return Limits.of_profile(settings.sandbox_profile).cpu if settings.task_cpu is None else settings.task_cpu
 
 
 def _installed(module: str) -> bool:
