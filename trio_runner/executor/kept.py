@@ -27,7 +27,10 @@ from .config import ProcessExecutorConfig
 from .contract import Job
 from .worker import Worker
 
-__all__ = ["KeptWorkers", "Term"]
+__all__ = ["KeptWorkers", "Term", "Workflow"]
+
+Workflow = tuple[str, str]
+"""Whose tasks may share a worker: their type, and the id of the workflow."""
 
 # Seconds for a worker to clear up after a task: as long as one that is used once has for its end.
 _CLEARING_UP = 0.25
@@ -51,12 +54,12 @@ class Term:
     """One task of a worker that may be given another one.
 
     Attributes:
-        workflow: whose tasks may share the worker: their type, and the id of the workflow.
+        workflow: whose task it is.
         generation: changes when all workers are to be replaced.
         nonce: what the worker answers with.
     """
 
-    workflow: tuple[str, str]
+    workflow: Workflow
     generation: int
     nonce: bytes = attrs.field(factory=lambda: os.urandom(NONCE_SIZE), repr=False)
 
@@ -76,7 +79,7 @@ class _Idle:
     """A worker that waits, and the scope in which it is watched until it is taken."""
 
     worker: Worker
-    workflow: tuple[str, str]
+    workflow: Workflow
     watch: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     taken: bool = False
 
@@ -100,19 +103,23 @@ class KeptWorkers:
         """Return how many workers wait."""
         return len(self._idle)
 
-    def term(self, job: Job) -> Term | None:
-        """Return the term of a task whose worker may be given another one; None: it may not."""
+    def workflow(self, job: Job) -> Workflow | None:
+        """Return whose a task is; None: its worker may be given no other task."""
         if self._most_tasks == 1 or len(job.settings.data) > _LOOK_LIMIT:
             return None
         try:
             workflow = _decoder.decode(job.settings.data).workflowId
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None  # the worker tells what is wrong with them
-        return Term((job.task_type, workflow), self._generation) if workflow else None
+        return (job.task_type, workflow) if workflow else None
 
-    def take(self, term: Term) -> Worker | None:
+    def term(self, workflow: Workflow | None) -> Term | None:
+        """Return the term of a task, now that it has a worker; None: it may be given no other task."""
+        return None if workflow is None else Term(workflow, self._generation)
+
+    def take(self, workflow: Workflow) -> Worker | None:
         """Return the worker that has waited longest for a task of this workflow, if there is one."""
-        for idle in [idle for idle in self._idle if idle.workflow == term.workflow]:
+        for idle in [idle for idle in self._idle if idle.workflow == workflow]:
             self._idle.remove(idle)
             idle.taken = _is_silent(idle.worker.channel)
             idle.watch.cancel()  # who watches it lets go of it at once, and ends it unless it is taken

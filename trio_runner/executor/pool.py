@@ -28,7 +28,7 @@ from .config import ProcessExecutorConfig
 from .contract import Executor, ExecutorEvent, ExecutorStatistics, Job, OnEvent
 from .conversation import converse, read_rest
 from .death import describe_death, wait_for_end
-from .kept import KeptWorkers, Term
+from .kept import KeptWorkers, Term, Workflow
 from .reply import Approved, Reply
 from .spawn import remove_abandoned
 from .strictness import describe_missing, worth_telling
@@ -158,17 +158,18 @@ class _Pool:
 
     async def _run(self, job: Job, on_event: OnEvent) -> Completed | Failed | WorkerDied:
         retried = False
-        term = self._kept.term(job)
+        workflow = self._kept.workflow(job)
         while True:
             self._waiting += 1
             try:
-                worker = await self._acquire(term)
+                worker = await self._acquire(workflow)
             finally:
                 self._waiting -= 1
+            term = self._kept.term(workflow)
             reply = Reply(max_result=self._config.max_payload, nonce=term.nonce if term else b"")
             outcome = await self._run_on(worker, reply, job, on_event, term)
             if worker.served and not reply.started:
-                term = None  # it was dead, or something an earlier task left spoke for it
+                workflow = None  # it was dead, or something an earlier task left spoke for it
                 continue
             if not isinstance(outcome, WorkerDied):
                 return outcome
@@ -243,8 +244,8 @@ class _Pool:
 
     # --- workers ---
 
-    async def _acquire(self, term: Term | None) -> Worker:
-        """Return a worker that has not been given a task, or only such as may share it with this one."""
+    async def _acquire(self, workflow: Workflow | None) -> Worker:
+        """Return a worker that has not been given a task, or none but of this workflow."""
         await trio.lowlevel.checkpoint()
         while self._leaving and self._running + len(self._leaving) > self._config.workers:
             # What the last task of this slot left behind is being killed: this one is not to see it.
@@ -252,7 +253,7 @@ class _Pool:
         while True:
             if self._closed:
                 raise trio.ClosedResourceError("this executor has been closed")
-            if term is not None and (worker := self._kept.take(term)) is not None:
+            if workflow is not None and (worker := self._kept.take(workflow)) is not None:
                 return worker
             if (worker := self._warm.take()) is not None:
                 return worker
