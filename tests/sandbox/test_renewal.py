@@ -247,6 +247,7 @@ def test_a_process_that_a_finaliser_forks_takes_no_tasks(
     zygote: HeldZygote, stream: Stream, how: str
 ) -> None:
     code = f"""\
+import os
 class It:
     def __del__(self):
         if os.fork() == 0:
