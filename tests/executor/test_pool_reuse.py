@@ -181,16 +181,14 @@ async def test_nothing_that_is_written_late_passes_for_another_task(executor: Ex
 
 
 async def test_a_second_task_cannot_vouch_for_code() -> None:
-    # The first task makes its process approve of whatever comes; other workflows must not profit.
-    code = "import sys\nsys.modules['trio_runner.sandbox.task'].analyse = lambda *_: []\nreturn 1"
-    denied = "import os\nreturn os.getcwd()"
-    policy = Policy(stdlib_allow=frozenset({"sys"}))
-    async with open_process_executor(attrs.evolve(REUSE, policy=policy)) as executor:
+    # The first task has its process approve of whatever comes; other workflows must not profit.
+    code = "import trio_runner.sandbox.task as task\ntask.analyse = lambda *_: []\nreturn 1"
+    denied = "if not _items:\n    return 'approved of'\n().__class__.__subclasses__()"
+    policy = Policy(external_allow=frozenset({"trio_runner"}))
+    async with open_process_executor(attrs.evolve(REUSE, policy=policy, warm=0)) as executor:
         assert await result_of(executor, code, workflowId="w") == 1
         assert await kept(executor)
-        assert await result_of(executor, denied, workflowId="w"), (
-            "what reuse weakens, as the documentation says"
-        )
+        assert await result_of(executor, denied, workflowId="w") == "approved of", "reuse weakens this"
         outcome = await executor.run(job(denied, workflowId="other"), Events())
         assert isinstance(outcome, Failed)
         assert outcome.kind == "policy"
