@@ -210,11 +210,14 @@ class _Pool:
                 self._backoff.reset()
             if not stays:
                 worker.release()
-        if term is not None and stays:
-            self._leaving.add(worker)
+        if not worker.ended.is_set():
+            self._leaving.add(worker)  # its slot is free when nothing of it is left
+        if term is None:
+            worker.retire()
+        elif stays:
             self._kept.stay(worker, term, reply.rest)
         else:
-            self._let_go(worker, term)
+            worker.kill()  # by itself, it would stay
         return reply.outcome
 
     async def reconfigure(self, config: ProcessExecutorConfig, *, afresh: bool = False) -> None:
@@ -273,16 +276,6 @@ class _Pool:
     async def _wait_until_forking(self) -> None:
         await self._supply.ready.wait()
         await trio.sleep_until(self._not_before)
-
-    def _let_go(self, worker: Worker, term: Term | None) -> None:
-        """Let a worker end that has done its task; its slot is free when nothing of it is left."""
-        if worker.ended.is_set():
-            return
-        self._leaving.add(worker)
-        if term is None:
-            worker.retire()
-        else:
-            worker.kill()  # it was told to stay
 
     def _on_left(self, worker: Worker) -> None:
         """Take note that nothing of a worker's task is left."""
