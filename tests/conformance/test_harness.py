@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -119,10 +120,10 @@ async def test_the_end_of_a_connection_is_seen(how: str) -> None:
         assert client.close_code == (1000 if how == "close" else None)
 
 
-def test_a_marked_process_is_found() -> None:
+def test_a_marked_process_is_found(tmp_path: Path) -> None:
     marker = fresh_id("harness-marker")
     code = MARK.format(marker=marker) + "print('up', flush=True)\nimport time\ntime.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"up\n"
