@@ -43,6 +43,7 @@ AT_HOME_IN = {
     "wsproto": "transport",
     "h11": "transport",
     "click": "service",
+    "opentelemetry": "service",
     "prometheus_client": "service",
     "rich": "service",
 }
@@ -55,10 +56,12 @@ IO_MODULES = frozenset(
 # Who may use threads outside the sandbox, and why.
 THREADS_ALLOWED = {
     "trio_runner.service.logs.line_writer": "a pipe whose reader has stopped must not stop the event loop",
+    "trio_runner.service.tracing": "the SDK's shutdown knows no limit of time; after the event loop",
     "trio_runner.executor.spawn": "removing directories and walking /proc block, and come in no other form",
 }
 # Who may read the wall clock, and why: a step of it must change nothing.
 WALL_CLOCK_ALLOWED = {
+    "trio_runner.service.tracing": "a trace is made of spans from several machines",
     "trio_runner.service.logs.formats": "a person wants to know when it was",
     "trio_runner.executor.scratch_root": "files know no other clock",
     "trio_runner.service.status.places": "files know no other clock",

@@ -14,6 +14,8 @@ from trio_runner.testing import ScriptedExecutor
 
 from .tasks import Events
 
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
+
 
 async def _run(
     handler: Handler, settings: object = None, events: Events | None = None
@@ -39,7 +41,8 @@ async def test_a_handler_is_given_its_task() -> None:
             {"continueOnFail": True, "nodeName": "Greeter"},
             Started(continue_on_fail=True, node_name="Greeter"),
         ),
-        ({"continueOnFail": "yes", "nodeName": 7}, Started()),
+        ({"traceparent": TRACE}, Started(traceparent=TRACE)),
+        ({"continueOnFail": "yes", "nodeName": 7, "traceparent": TRACE.upper()}, Started()),
         ([1, 2], Started()),
     ],
 )

@@ -59,6 +59,15 @@ def test_a_whole_reply() -> None:
     assert reply.outcome == Completed(RawJson(b'{"answer": 42}'))
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_a_trace_is_taken_only_if_it_is_one(good: bool) -> None:
+    trace = f"00-{'a' * 32}-{('b' if good else '0') * 16}-01"
+    _, [started] = reply_to(frame(FrameKind.STARTED, {"traceparent": trace}))
+    assert started == Started(traceparent=trace if good else "")
+    assert isinstance(started, Started)
+    assert started.traceparent == (trace if good else "")
+
+
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=12))
 def test_however_it_is_cut(cuts: list[int]) -> None:
     reply, events = Reply(max_result=1000), []

@@ -37,6 +37,14 @@ def test_modes_have_their_wire_names(mode: Any, wire: str) -> None:
     }
 
 
+def test_a_trace_is_passed_on_and_what_is_none_is_refused() -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert python_settings("", (), mode="all", traceparent=trace).decode()["traceparent"] == trace
+    for none in ("", trace.upper(), 5):
+        with pytest.raises(ValueError, match="traceparent must be 00-"):
+            python_settings("", (), mode="all", traceparent=none)
+
+
 def test_options_that_are_none_are_left_out() -> None:
     settings = python_settings("c", [1], mode="all", query={"q": 1}, workflowId=None, continueOnFail=False)
     assert settings.decode() == {

@@ -29,6 +29,7 @@ from trio_runner.testing import MemoryLink, RecordingObserver, ScriptedExecutor,
 from trio_runner.transport.link import LinkSettings
 
 MessageT = TypeVar("MessageT")
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 CODE = RawJson(b'{"code": "return 1", "nodeMode": "runOnceForAllItems", "items": []}')
 
 
@@ -287,7 +288,7 @@ async def test_continue_on_fail_makes_a_result_of_a_failure(stage: Stage, autoju
     async with stage.session() as broker:
         await broker.start("t")
         run = await stage.executor.next_run()
-        run.start(continue_on_fail=True, workflow_name="orders")
+        run.start(continue_on_fail=True, workflow_name="orders", traceparent=TRACE)
         run.die(-11)
         done = await broker.next_reply()
         assert isinstance(done, m.TaskDone)
@@ -295,7 +296,7 @@ async def test_continue_on_fail_makes_a_result_of_a_failure(stage: Stage, autoju
             "result": [{"json": {"error": "Task subprocess exited with code -11"}}]
         }
     [started] = stage.observer.of(events.TaskStarted)
-    assert started.workflow_name == "orders"
+    assert (started.workflow_name, started.traceparent) == ("orders", TRACE)
 
 
 async def test_a_task_that_runs_too_long_is_stopped_and_says_so(

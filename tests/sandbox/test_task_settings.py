@@ -124,6 +124,13 @@ def test_what_the_runner_is_told(fields: dict[str, object], started: dict[str, o
     assert json.loads(started_payload(fields).decode("utf-8")) == started
 
 
+def test_the_runner_is_told_the_trace_if_it_can_be_one() -> None:
+    trace = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert json.loads(started_payload({"traceparent": trace}))["traceparent"] == trace
+    for none in (f"{trace}-x", "a" * 10**6, "", 55, [trace]):
+        assert "traceparent" not in json.loads(started_payload({"traceparent": none}))
+
+
 @settings(deadline=None)
 @given(st.binary() | st.text().map(str.encode))
 def test_no_bytes_are_too_odd_to_read(data: bytes) -> None:

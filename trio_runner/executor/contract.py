@@ -13,6 +13,7 @@ from typing import Protocol
 import attrs
 
 from ..protocol.raw_json import RawJson
+from ..protocol.trace_context import valid_traceparent
 from ..scheduling.outcome import Completed, Failed, WorkerDied
 
 __all__ = [
@@ -49,6 +50,7 @@ class Started:
     Attributes:
         continue_on_fail: a later failure is to become a result.
         workflow_id, workflow_name, node_id, node_name: whose task it is, ``Unknown`` when not told.
+        traceparent: the trace that it belongs to (W3C Trace Context); what is none becomes empty.
     """
 
     continue_on_fail: bool = False
@@ -56,6 +58,7 @@ class Started:
     workflow_name: str = "Unknown"
     node_id: str = "Unknown"
     node_name: str = "Unknown"
+    traceparent: str = attrs.field(default="", converter=valid_traceparent)
 
 
 @attrs.frozen

@@ -196,6 +196,7 @@ def _started(settings: object) -> Started:
         workflow_name=_text(fields.get("workflowName")),
         node_id=_text(fields.get("nodeId")),
         node_name=_text(fields.get("nodeName")),
+        traceparent=fields.get("traceparent"),
     )
 
 

@@ -247,6 +247,7 @@ def _started(payload: bytes) -> Started:
         workflow_name=text("workflowName"),
         node_id=text("nodeId"),
         node_name=text("nodeName"),
+        traceparent=fields.get("traceparent"),
     )
 
 

@@ -82,6 +82,7 @@ class Requester:
         workflow_name: str | None = None,
         node_id: str | None = None,
         node_name: str | None = None,
+        traceparent: str | None = None,
         on_print: OnPrint | None = None,
         raw: bool = False,
     ) -> Any:
@@ -104,6 +105,8 @@ class Requester:
             query: what the code sees as ``_query``: a string, a dict or None.
             continue_on_fail: a failure becomes the result ``[{"json": {"error": message}}]``.
             workflow_id, workflow_name, node_id, node_name: whose task it is, for the runner's logs.
+            traceparent: the trace and the span that the task belongs to (W3C Trace Context), for the runner's
+                traces.
             on_print: called in this task, not in the background, with each line the code prints, all of them
                 before `run` returns. What it raises leaves `run`, and the task is cancelled.
             raw: return the result as `RawJson`, not decoded.
@@ -134,6 +137,7 @@ class Requester:
             workflowName=workflow_name,
             nodeId=node_id,
             nodeName=node_name,
+            traceparent=traceparent,
         )
         return await self.run_task(PYTHON, settings, on_print=on_print, raw=raw)
 
@@ -173,6 +177,7 @@ class Requester:
         mode: Mode = "all",
         query: object = None,
         continue_on_fail: bool = False,
+        traceparent: str | None = None,
     ) -> AsyncIterator[RunningTask]:
         """Submit Python code and go on at once, to read its output as a stream.
 
@@ -187,7 +192,7 @@ class Requester:
         end of the block, by an exception or by cancellation, the task is cancelled at the broker.
 
         Args:
-            code, items, mode, query, continue_on_fail: as in `run`.
+            code, items, mode, query, continue_on_fail, traceparent: as in `run`.
 
         Raises:
             LinkLost, TypeError, ValueError: as in `run`, on entering. How the task ends, `RunningTask.result`
@@ -196,7 +201,9 @@ class Requester:
         Cancellation:
             Entering waits only when `max_in_flight` tasks are under way; nothing has been sent then.
         """
-        settings = python_settings(code, items, mode=mode, query=query, continueOnFail=continue_on_fail)
+        settings = python_settings(
+            code, items, mode=mode, query=query, continueOnFail=continue_on_fail, traceparent=traceparent
+        )
         async with self.start_task(PYTHON, settings) as running:
             yield running
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..protocol.raw_json import RawJson
+from ..protocol.trace_context import valid_traceparent
 
 __all__ = ["Items", "Mode", "as_item", "python_settings", "raw_settings"]
 
@@ -27,10 +28,16 @@ def python_settings(code: str, items: Items, *, mode: Mode, **optional: Any) -> 
 
     Raises:
         TypeError: something is of a type that JSON does not have, or `items` is no sequence of items.
-        ValueError: something holds NaN, an infinity or a circular reference, or `mode` is neither.
+        ValueError: something holds NaN, an infinity or a circular reference, `mode` is neither, or a
+            `traceparent` is none.
     """
     if mode not in _NODE_MODES:
         raise ValueError(f"mode must be 'all' or 'each', not {mode!r}")
+    trace = optional.get("traceparent")
+    if trace is not None and not valid_traceparent(trace):
+        raise ValueError(
+            f"traceparent must be 00-<trace>-<span>-<flags> in lower-case hex, not {trace!r:.70}"
+        )
     rest = {name: value for name, value in optional.items() if value is not None}
     head = RawJson.of({"code": code, "nodeMode": _NODE_MODES[mode], **rest})
     raw_items = items if isinstance(items, RawJson) else _encode_items(items)

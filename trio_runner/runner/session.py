@@ -303,6 +303,7 @@ class Session:
                 event.workflow_name,
                 event.node_id,
                 event.node_name,
+                event.traceparent,
             )
         )
 

@@ -13,6 +13,8 @@ __all__ = ["TaskSettings", "read_object", "read_settings", "started_payload"]
 
 _MODES = {"runOnceForAllItems": False, "runOnceForEachItem": True}
 _SHOWN = 60
+# Characters of a ``traceparent`` of W3C Trace Context; the runner looks at it, for it trusts no worker.
+_TRACEPARENT = 55
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,9 @@ def started_payload(settings: dict[str, object]) -> bytes:
         value = settings.get(key)
         known = isinstance(value, str | int) and not isinstance(value, bool)
         payload[key] = cut(str(value), 1000) if known and value != "" else "Unknown"
+    trace = settings.get("traceparent")
+    if isinstance(trace, str) and len(trace) == _TRACEPARENT:
+        payload["traceparent"] = trace
     return json_bytes(payload)
 
 

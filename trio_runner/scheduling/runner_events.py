@@ -85,7 +85,11 @@ class AcceptRejected:
 
 @attrs.frozen
 class TaskStarted:
-    """The worker has read the settings; the person's code runs."""
+    """The worker has read the settings; the person's code runs.
+
+    Attributes:
+        traceparent: the trace that the task belongs to (W3C Trace Context); empty: none.
+    """
 
     broker: str
     task_id: str
@@ -93,6 +97,7 @@ class TaskStarted:
     workflow_name: str
     node_id: str
     node_name: str
+    traceparent: str = ""
 
 
 @attrs.frozen

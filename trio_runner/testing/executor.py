@@ -42,9 +42,10 @@ class ScriptedRun:
         workflow_name: str = "Unknown",
         node_id: str = "Unknown",
         node_name: str = "Unknown",
+        traceparent: str = "",
     ) -> None:
         """Report `Started`, as a worker does once it has read the settings."""
-        self._on_event(Started(continue_on_fail, workflow_id, workflow_name, node_id, node_name))
+        self._on_event(Started(continue_on_fail, workflow_id, workflow_name, node_id, node_name, traceparent))
 
     def print(self, *words: str) -> None:
         """Report one `Printed` with these words as the formatted arguments."""

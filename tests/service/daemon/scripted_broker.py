@@ -41,8 +41,8 @@ class Session:
                 if isinstance(message, kind):
                     return message
 
-    async def start(self, code: str) -> str:
-        """Have a task started and return its id."""
+    async def start(self, code: str, **more: str) -> str:
+        """Have a task started, with more settings if given, and return its id."""
         self._tasks += 1
         task_id = f"task-{self._tasks}"
         if not self._offers:
@@ -50,7 +50,7 @@ class Session:
         offer = self._offers.pop()
         self.link.send(m.TaskOfferAccept(task_id, offer.offer_id))
         await self.next(m.TaskAccepted)
-        settings = {"code": code, "nodeMode": "runOnceForAllItems", "items": []}
+        settings = {"code": code, "nodeMode": "runOnceForAllItems", "items": [], **more}
         self.link.send(m.TaskSettings(task_id, RawJson.of(settings)))
         return task_id
 

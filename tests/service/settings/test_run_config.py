@@ -99,6 +99,15 @@ def test_a_grant_token_for_several_brokers(more: dict[str, str]) -> None:
         runner_config(reading(environ), environ)
 
 
+def test_ports_of_the_runner_on_this_machine_are_shut_to_tasks() -> None:
+    environ = {
+        **AUTH,
+        "TRIO_RUNNER_TASK_BROKER_URI": "http://127.0.0.1:5679,https://broker.example:5680",
+        "TRIO_RUNNER_OTLP_ENDPOINT": "http://localhost:4318",
+    }
+    assert runner_config(reading(environ), environ).sandbox.closed_ports == (4318, 5679)
+
+
 def test_code_sees_the_environment_without_the_secrets() -> None:
     secret = {
         "N8N_RUNNERS_AUTH_TOKEN": "auth-token-1",
@@ -110,6 +119,8 @@ def test_code_sees_the_environment_without_the_secrets() -> None:
         "TRIO_RUNNER_GRANT_TOKEN": "grant-token-1",
         "N8N_SENTRY_DSN": "https://key@sentry.example/1",
         "N8N_SENTRY_DSN_FILE": "/run/secrets/d",
+        "OTEL_EXPORTER_OTLP_HEADERS": "api-key=collector-key-1",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": "api-key=collector-key-2",
     }
     environ = {**secret, "HOME": "/home/runner", "N8N_BLOCK_RUNNER_ENV_ACCESS": "false"}
     config = runner_config(reading(environ), environ)

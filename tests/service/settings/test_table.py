@@ -92,6 +92,9 @@ RUN_CASES = [
     Case("n8n_version", "2.41.0", "2.41.0", "2.4.0", ("a\nb",)),
     Case("environment", "production", "production", "test", ("a\nb",)),
     Case("deployment_name", "eu 1", "eu 1", "eu 2", ("a\nb",)),
+    Case("otlp_endpoint", "http://127.0.0.1:4318/", "http://127.0.0.1:4318/v1/traces", "https://c/v2/traces",
+         ("127.0.0.1:4318", "c:4318", "grpc://c:4317", "http://", "http://c:99999", "http://[::1", "/v1",
+          "https://key@c", "http://c/?key=1", "http://c/#f", "http://c d", "a\nb")),
 ]  # fmt: skip
 BROKER_CASES = [
     Case("host", "0.0.0.0", "0.0.0.0", "::", ("a\tb",)),

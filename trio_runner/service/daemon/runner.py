@@ -26,11 +26,13 @@ from ..logs.logger import LOG
 from ..logs.narration import LoggingObserver
 from ..observers import Observers
 from ..settings.broker import BrokerSettings
+from ..settings.collector import COLLECTOR_HEADERS
 from ..settings.run import RunSettings
 from ..settings.run_config import oddities, runner_config
 from ..settings.table import Reading, secret_variables
 from ..status.document import Document
 from ..systemd.notify import Notifier, open_notifier
+from ..tracing import Tracing, open_tracing
 from .lifetime import live, run_to_exit_code
 from .pulse import keep_pulse
 from .reload import Reloader
@@ -70,7 +72,8 @@ def _run(
     config = runner_config(reading, environ)
     for name in secret_variables(RunSettings, BrokerSettings):
         environ.pop(name, None)
-    secrets = (settings.auth_token, settings.grant_token, settings.sentry_dsn)
+    headers = {name: environ.pop(name) for name in COLLECTOR_HEADERS if environ.get(name)}
+    secrets = (settings.auth_token, settings.grant_token, settings.sentry_dsn, *headers.values())
     wipe_secrets(secrets)  # what the process was started with shows in /proc
     with suppress(OSError):  # not on this system
         hide_memory()
@@ -83,7 +86,9 @@ def _run(
     with logging_to(style) as hide:
         _announce(reading, config)
         reports = _open_reports(reading)
-        observers = Observers(LoggingObserver(), *([reports] if reports else []))
+        tracing = _open_tracing(reading, config.runner_id, headers)
+        senders = [sender for sender in (reports, tracing) if sender is not None]
+        observers = Observers(LoggingObserver(), *senders)
         runner = Runner(config, observer=observers)
         windows = _windows(settings, runner, observers)
         reloader = Reloader(
@@ -96,8 +101,8 @@ def _run(
         on_fault = reports.fault if reports else None
         code = run_to_exit_code(lambda: _serve(runner, windows, reloader, notifier), on_fault=on_fault)
         ignore_further_signals()
-        if reports is not None:
-            reports.close()
+        for sender in senders:
+            sender.close()
         return code
 
 
@@ -113,6 +118,20 @@ def _open_reports(reading: Reading[RunSettings]) -> ErrorReports | None:
     )
     try:
         return open_error_reports(settings.sentry_dsn, labels, origin=reading.label("sentry_dsn"))
+    except ConfigError as exc:
+        LOG.warning(str(exc))
+        return None
+
+
+def _open_tracing(
+    reading: Reading[RunSettings], runner_id: str, headers: Mapping[str, str]
+) -> Tracing | None:
+    """Return what sends a span per task, if that is wanted and possible; a line says if it is not."""
+    endpoint = reading.settings.otlp_endpoint
+    if not endpoint:
+        return None
+    try:
+        return open_tracing(endpoint, runner_id, headers=headers, origin=reading.label("otlp_endpoint"))
     except ConfigError as exc:
         LOG.warning(str(exc))
         return None

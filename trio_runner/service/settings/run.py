@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from ...sandbox.policy import DEFAULT_BUILTINS_DENY
+from .collector import CollectorUrl
 from .kinds import Boolean, BrokerUris, CertificateFile, NameList, Number, Seconds, Text, Token, UrlPath
 from .logs import log_format, log_level, no_color
 from .sandbox import disabled_walls, limit, sandbox_word
@@ -18,7 +19,7 @@ _TASKS = "Tasks"
 _CODE = "What code may use"
 _LIFE = "Start and end"
 _HEALTH = "Health endpoint"
-_REPORTS = "Error reports"
+_REPORTS = "Error reports and traces"
 
 
 @attrs.frozen(kw_only=True)
@@ -318,5 +319,13 @@ class RunSettings:
         kind=Text(),
         default="",
         about="Deployment to name in error reports.",
+        group=_REPORTS,
+    )
+    otlp_endpoint: str = setting(
+        "TRIO_RUNNER_OTLP_ENDPOINT",
+        flag="--otlp-endpoint",
+        kind=CollectorUrl(),
+        default="",
+        about="OTLP/HTTP collector for one OpenTelemetry span per task; needs trio-runner[otel].",
         group=_REPORTS,
     )

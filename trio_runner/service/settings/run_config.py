@@ -18,6 +18,7 @@ from ...sandbox.config import Limits, SandboxConfig
 from ...sandbox.policy import Policy
 from ...transport.link import LinkSettings
 from .broker import BrokerSettings
+from .collector import COLLECTOR_HEADERS
 from .run import RunSettings
 from .sandbox import sandbox_config
 from .table import Reading, secret_variables
@@ -90,9 +91,9 @@ def task_sandbox(reading: Reading[RunSettings]) -> SandboxConfig:
 
 
 def _own_ports(settings: RunSettings) -> tuple[int, ...]:
-    """Return the ports of this machine that are no task's business: the health endpoint's, the brokers'."""
+    """Return the ports of this machine that are no task's business: of health, brokers, collector."""
     ports = {settings.health_check_port} if settings.health_check else set()
-    for uri in settings.brokers:
+    for uri in (*settings.brokers, settings.otlp_endpoint):
         parts = urlsplit(uri)
         if (parts.hostname or "").startswith(_HERE):
             ports.add(parts.port or (443 if parts.scheme in ("https", "wss") else 80))
@@ -111,7 +112,7 @@ def _preload(reading: Reading[RunSettings]) -> tuple[str, ...]:
 
 def visible_environment(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the environment without every variable that holds a secret or the path of one."""
-    hidden = secret_variables(RunSettings, BrokerSettings)
+    hidden = secret_variables(RunSettings, BrokerSettings) | set(COLLECTOR_HEADERS)
     return tuple((name, value) for name, value in environ.items() if name not in hidden)
 
 
