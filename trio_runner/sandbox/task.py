@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import CodeType, MappingProxyType, ModuleType, TracebackType
 from typing import Self, cast
 
@@ -49,6 +50,8 @@ _FINDINGS = 100
 # What a crash of native code raises: blocking these would lose the line that `faulthandler` tells.
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _INTERRUPTIONS = tuple(int(number) for number in signal.valid_signals() - _CRASHES)
+
+_block_signals = partial(_signal.pthread_sigmask, _signal.SIG_BLOCK, _INTERRUPTIONS)
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
@@ -115,7 +118,7 @@ def perform(settings: bytes, policy: Policy, send: Send, *, approved: Mapping[st
     """
     process, held = os.getpid(), [settings]
     del settings
-    _run(held, policy, _whole(send), approved, lambda: _settle(process))
+    _run(held, policy, _whole(send), approved, lambda: _settle(process), _block_signals)
 
 
 def run_task(
@@ -141,16 +144,30 @@ def run_task(
 
 
 def _run(
-    settings: list[bytes], policy: Policy, send: Send, approved: Mapping[str, bytes], settle: Settle
+    settings: list[bytes],
+    policy: Policy,
+    send: Send,
+    approved: Mapping[str, bytes],
+    settle: Settle,
+    calm: Callable[[], object] = tuple,
 ) -> Run | None:
-    """Take the settings out of their list, so that nothing keeps their bytes while the code runs."""
+    """Take the settings out of their list, so that nothing keeps their bytes while the code runs.
+
+    `calm` is called first of all when the code has ended. It must not be a Python function: a signal handler
+    of the code's own could raise at its very beginning. The default does nothing.
+    """
     console, run = Console(send), None
     with console.installed():
         try:
             run = _prepare(settings, policy, send, console, approved)
-            kind, payload = FrameKind.RESULT, _result(run, policy, console, settle)
+            kind, payload = FrameKind.RESULT, _result(run, policy, console, settle, calm)
         except TaskFailed as failed:
             kind, payload = FrameKind.FAILED, failed.failure.to_json()
+        except BaseException as error:  # by a handler of the code's own, for a signal that was pending still
+            if run is None:
+                raise
+            settle()
+            kind, payload = FrameKind.FAILED, _failure(error, run, policy, console).to_json()
         console.close()
     send(kind, payload)
     return run
@@ -200,14 +217,16 @@ class _Fence:
         return True
 
 
-def _result(run: Run, policy: Policy, console: Console, settle: Settle) -> bytes:
+def _result(run: Run, policy: Policy, console: Console, settle: Settle, calm: Callable[[], object]) -> bytes:
     with _Fence() as fence:
         try:
             value = run.result()
         finally:
+            calm()
             settle()
         return encode_result(value, policy.max_result)
     _reserve.clear()
+    settle()  # an interruption may have kept it from running
     raise TaskFailed(_failure(fence.error, run, policy, console))
 
 
