@@ -8,7 +8,7 @@ import os
 import select
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +160,11 @@ def watching(*pids: int | str) -> Iterator[list[Watched]]:
 
 def children_of(pid: int) -> list[int]:
     """Return the process ids of a process's children, zombies included."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with suppress(OSError):  # it has ended meanwhile
+            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
 
 
 def state_of(pid: int) -> str:

@@ -34,10 +34,14 @@ from trio_runner.protocol.raw_json import RawJson
 from trio_runner.sandbox.policy import Policy
 
 def below(pid):
-    for task in Path(f'/proc/{pid}/task').iterdir():
-        for child in (task / 'children').read_text().split():
-            yield child
-            yield from below(child)
+    try:
+        children = [child for task in Path(f'/proc/{pid}/task').iterdir()
+                    for child in (task / 'children').read_text().split()]
+    except OSError:  # it has ended meanwhile
+        return
+    for child in children:
+        yield child
+        yield from below(child)
 
 def tell(event):
     if getattr(event, 'text', ''):

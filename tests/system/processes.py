@@ -95,12 +95,16 @@ async def run_daemon(
 def descendants(pid: int) -> list[int]:
     """The children of a process, their children and so on."""
     found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # the process has ended since somebody listed it
+        return found
+    for thread in threads:
         try:
-            children = [int(child) for child in (task / "children").read_text().split()]
-        except OSError:  # the process ended while we were looking
+            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+        except OSError:  # it ended while we were looking
             continue
-        for child in children:
+        for child in map(int, children):
             found += [child, *descendants(child)]
     return found
 

@@ -131,4 +131,8 @@ def alive(pids: list[int]) -> list[int]:
 
 def environments(pids: list[int]) -> bytes:
     """Return the environments that processes were started with."""
-    return b"".join(Path(f"/proc/{pid}/environ").read_bytes() for pid in alive(pids))
+    found = b""
+    for pid in alive(pids):
+        with suppress(OSError):  # it has ended meanwhile
+            found += Path(f"/proc/{pid}/environ").read_bytes()
+    return found
