@@ -161,9 +161,9 @@ def watching(*pids: int | str) -> Iterator[list[Watched]]:
 def children_of(pid: int) -> list[int]:
     """Return the process ids of a process's children, zombies included."""
     found: list[int] = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
+    for thread in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):  # it has ended meanwhile
-            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+            found += map(int, (thread / "children").read_text().split())
     return found
 
 

@@ -96,12 +96,12 @@ def descendants(pid: int) -> list[int]:
     """The children of a process, their children and so on."""
     found: list[int] = []
     try:
-        threads = os.listdir(f"/proc/{pid}/task")
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
     except OSError:  # the process has ended since somebody listed it
         return found
     for thread in threads:
         try:
-            children = Path(f"/proc/{pid}/task/{thread}/children").read_text().split()
+            children = (thread / "children").read_text().split()
         except OSError:  # it ended while we were looking
             continue
         for child in map(int, children):
