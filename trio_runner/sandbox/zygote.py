@@ -217,6 +217,7 @@ class Zygote:
     # --- the life of a worker ---
 
     def _fork(self, numbers: Sequence[int], descriptors: list[int]) -> None:
+        self._walls.expect_forks(len(numbers))
         born: dict[int, int] = {}
         for number, channel, stderr in zip(numbers, descriptors[::2], descriptors[1::2], strict=True):
             try:
@@ -253,8 +254,7 @@ class Zygote:
         self._workers |= born
         self._numbers |= {pid: number for number, pid in born.items()}
         pidfds = [pidfd for pid in born.values() if (pidfd := linux.open_pidfd(pid)) is not None]
-        forked = control.Forked(tuple(born), tuple(born.values()))
-        self._send(forked, pidfds if len(pidfds) == len(born) else [])
+        self._send(control.Forked(tuple(born), tuple(born.values())), pidfds * (len(pidfds) == len(born)))
         for pidfd in pidfds:
             os.close(pidfd)
 

@@ -13,18 +13,15 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import suppress
 
 from .. import linux
 from . import kernel
-
-if TYPE_CHECKING:
-    from typing import NoReturn
+from .keeper import make_keepers
 
 __all__ = ["Cells"]
 
-# Not by the pidfd of a keeper: nobody may look into one whose memory is private.
-_OWN, _OF_CHILDREN = "/proc/self/ns/pid", "/proc/self/ns/pid_for_children"
+_OWN = "/proc/self/ns/pid"
 
 Prepare = Callable[[], None]
 
@@ -33,7 +30,7 @@ class Cells:
     """The cells of a zygote, which must be in a PID namespace of its own and have the rights to make others.
 
     Args:
-        prepare: called in each keeper, before it begins to wait.
+        prepare: called for each keeper, in the process that makes it.
 
     Raises:
         OSError: this process has no descriptor left, or no process list.
@@ -47,6 +44,13 @@ class Cells:
         self._namespaces: dict[int, int] = {}  # keeper -> descriptor of its namespace
         self._dying: dict[int, int | None] = {}  # killed keeper -> the worker whose cell it kept
 
+    def provide(self, count: int) -> None:
+        """Have so many cells ready for forks, made together, unless the system refuses."""
+        missing = count - len(self._free)
+        if missing > 0:
+            with suppress(OSError):  # the fork that finds none says why
+                self._make(missing)
+
     def fork(self, worker: int) -> int:
         """Fork, like `os.fork`, with the child in a cell of its own.
 
@@ -56,8 +60,9 @@ class Cells:
         Raises:
             OSError: the system refuses to make a cell, or to fork.
         """
-        keeper = self._free.pop() if self._free else self._make()
-        self._used[worker] = keeper
+        if not self._free:
+            self._make(1)
+        keeper = self._used[worker] = self._free.pop()
         pid = -1
         try:
             kernel.setns(self._namespaces[keeper], kernel.CLONE_NEWPID)
@@ -107,16 +112,15 @@ class Cells:
         if keeper in self._free:
             self._free.remove(keeper)
 
-    def _make(self) -> int:
-        kernel.unshare(kernel.CLONE_NEWPID)
-        try:
-            keeper = os.fork()
-            if keeper == 0:
-                _keep(self._prepare)
-            self._namespaces[keeper] = os.open(_OF_CHILDREN, os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            kernel.setns(self._own, kernel.CLONE_NEWPID)
-        return keeper
+    def _make(self, count: int) -> None:
+        """Make cells, all or none.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        for keeper, namespace in make_keepers(count, self._prepare):
+            self._namespaces[keeper] = namespace
+            self._free.append(keeper)
 
 
 def _is_empty(keeper: int) -> bool:
@@ -125,16 +129,3 @@ def _is_empty(keeper: int) -> bool:
         return not linux.contents(f"/proc/{keeper}/task/{keeper}/children").strip()
     except OSError:
         return False  # nobody knows
-
-
-def _keep(prepare: Prepare) -> NoReturn:
-    """Be a keeper. Whatever falls to it is reaped by the kernel."""
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        linux.close_descriptors_above(2)
-        prepare()
-        while True:
-            signal.pause()
-    finally:
-        os._exit(1)

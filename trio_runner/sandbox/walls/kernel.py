@@ -6,32 +6,42 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import platform
+import signal
 import sys
 
 __all__ = [
     "AARCH64",
+    "CLONE_FILES",
     "CLONE_NEWIPC",
     "CLONE_NEWNET",
     "CLONE_NEWNS",
     "CLONE_NEWPID",
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
+    "CLONE_PARENT",
     "MACHINE",
     "X86_64",
     "KernelRefused",
     "add_rule",
+    "address_of",
+    "clone",
+    "keep_from_children",
     "mount",
     "pivot_root",
     "prctl",
     "set_hostname",
     "setns",
     "syscall",
+    "thread_pointer",
     "unmount",
     "unshare",
 ]
 
+CLONE_FILES = 0x00000400
+CLONE_PARENT = 0x00008000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
@@ -46,6 +56,7 @@ MACHINE = (
 )
 """The kind of processor, where its system calls are known; else empty."""
 
+_MADV_DONTFORK = 10
 _ADD_RULE, _PATH_BENEATH = 445, 1
 _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
 
@@ -90,6 +101,45 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, flags: int) -> None:
     """Enter the namespace that a descriptor stands for."""
     _checked("setns", _function("setns")(descriptor, flags))
+
+
+def clone(function: str, stack: mmap.mmap, flags: int) -> int:
+    """Make a child that calls a function of the C library, without arguments, and ends when that returns.
+
+    Args:
+        function: its name.
+        stack: private memory for the child to run in.
+        flags: what it shares with this process, which must not be memory.
+
+    Returns:
+        The process id of the child.
+    """
+    top = address_of(stack) + len(stack)  # on every processor that we know it grows downwards
+    return _checked(
+        "clone",
+        _function("clone")(
+            ctypes.c_void_p(address_of(function)), ctypes.c_void_p(top), flags | signal.SIGCHLD, None
+        ),
+    )
+
+
+def address_of(what: str | mmap.mmap) -> int:
+    """Return the address of a function of the C library, or of memory."""
+    if isinstance(what, mmap.mmap):
+        return ctypes.addressof(ctypes.c_char.from_buffer(what))
+    return ctypes.cast(_function(what), ctypes.c_void_p).value or 0
+
+
+def thread_pointer() -> int:
+    """Return the address of what the C library knows of this thread."""
+    function = _function("pthread_self")
+    function.restype = ctypes.c_void_p
+    return int(function())
+
+
+def keep_from_children(address: int, size: int) -> None:
+    """Have children lack a part of the address space; what the kernel has put there itself may stay."""
+    _function("madvise")(ctypes.c_void_p(address), ctypes.c_size_t(size), _MADV_DONTFORK)
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:

@@ -175,6 +175,11 @@ class Walls:
         """
         return os.fork() if self.cells is None else self.cells.fork(worker)
 
+    def expect_forks(self, count: int) -> None:
+        """Prepare for so many forks at once."""
+        if self.cells is not None:
+            self.cells.provide(count)
+
     def vacate(self, worker: int) -> None:
         """Take note that a worker is dead; what it left behind in its cell is killed."""
         if self.cells is not None:
