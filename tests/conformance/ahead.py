@@ -16,6 +16,10 @@ import trio
 Scenario = Callable[[], Awaitable[object]]
 
 
+# Seconds for one scenario: it ends one that hangs.
+SCENARIO_LIMIT = 100.0
+
+
 class Ahead:
     """The scenarios under way, by name.
 
@@ -28,7 +32,7 @@ class Ahead:
         self._thread = threading.Thread(target=self._run, args=(scenarios,), name="scenarios")
         self._thread.start()
 
-    def result(self, name: str, limit: float = 55.0) -> Any:
+    def result(self, name: str, limit: float = 2 * SCENARIO_LIMIT) -> Any:
         """Wait for the end of a scenario and return what it saw; what it raised fails the test that looks."""
         return self._futures[name].result(limit)
 

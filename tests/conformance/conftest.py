@@ -59,6 +59,13 @@ def hasty() -> Iterator[TaskDesk]:
 
 
 @pytest.fixture(scope="session")
+def patient() -> Iterator[TaskDesk]:
+    """A runner that gives every task three seconds: time to do something before, on a busy machine too."""
+    with open_desk(STDLIB_ALLOW="*", EXTERNAL_ALLOW="*", BUILTINS_DENY="", TASK_TIMEOUT="3") as desk:
+        yield desk
+
+
+@pytest.fixture(scope="session")
 def broker() -> Iterator[BrokerProcess]:
     """A broker of the product as it comes."""
     with hosted(open_broker_process) as host:
@@ -67,14 +74,12 @@ def broker() -> Iterator[BrokerProcess]:
 
 @pytest.fixture(scope="session")
 def brisk() -> Iterator[BrokerProcess]:
-    """A broker of the product whose time limits are short."""
+    """A broker of the product whose time limits are short, and long enough for peers that may be held up."""
     limits = {
-        "accept_timeout": "0.6",
-        "settings_timeout": "0.6",
-        "request_timeout": "1.5",
-        "execution_timeout": "1",
-        "grant_ttl": "0.5",
-        "heartbeat": "0.5",
+        "accept_timeout": "1",
+        "settings_timeout": "1",
+        "request_timeout": "2.5",
+        "execution_timeout": "1.6",
         "max_waiting": "3",
     }
     with hosted(partial(open_broker_process, **limits)) as host:

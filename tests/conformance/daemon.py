@@ -18,9 +18,11 @@ from .processes import ProcessId, descendants
 from .wire import background
 
 # An interpreter under load may need this long to import the product and come up.
-START_LIMIT = 20.0
-# A killed process is gone by then.
-END_LIMIT = 10.0
+START_LIMIT = 40.0
+# A process that was told to end, or killed, is gone by then.
+END_LIMIT = 30.0
+# What a process wrote last has been read by then, unless a child that it left holds the pipes open.
+LAST_WORDS_LIMIT = 10.0
 
 
 class Daemon:
@@ -64,7 +66,7 @@ class Daemon:
                 await self._news.wait()
         raise AssertionError(f"no line like {pattern!r} within {limit} s:\n{self.output}")
 
-    async def exit_code(self, limit: float) -> int:
+    async def exit_code(self, limit: float = END_LIMIT) -> int:
         """Wait for its end and return the exit code."""
         with trio.move_on_after(limit):
             await self.ended.wait()
@@ -87,7 +89,7 @@ class Daemon:
     async def _reap(self, collected: trio.Event) -> None:
         code = await self._process.wait()
         # What it wrote last is still in the pipes. Bounded, because a leftover child may hold them open.
-        with trio.move_on_after(2):
+        with trio.move_on_after(LAST_WORDS_LIMIT):
             await collected.wait()
         self.code = code
         self.ended.set()

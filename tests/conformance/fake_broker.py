@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,16 +23,18 @@ AUTH_TOKEN = "conformance-auth-token"  # not a secret: the fake broker's own
 
 # An offer this close to its end may expire on the way, or have been late behind a large result: a test that
 # means to use one takes a younger one.
-OFFER_MARGIN = 1.5
+OFFER_MARGIN = 2.0
 
 _numbers = itertools.count(1)
+# Tells the ids of this run from those of another that is under way on this machine.
+_RUN = secrets.token_hex(4)
 
 ENDS = ("runner:taskdone", "runner:taskerror")
 
 
 def fresh_id(prefix: str = "task") -> str:
-    """Return an id that no other task of this run has."""
-    return f"{prefix}-{next(_numbers)}"
+    """Return an id that nothing else on this machine has."""
+    return f"{prefix}-{_RUN}-{next(_numbers)}"
 
 
 def settings_of(code: str, **settings: Any) -> Message:
@@ -90,16 +93,19 @@ class Session:
     Attributes:
         hit: the request that was upgraded.
         peer: the raw connection.
+        registered_at: the clock of trio just before the runner was told that it is registered, s.
     """
 
     def __init__(self, hit: Hit, peer: Peer) -> None:
         self.hit = hit
         self.peer = peer
+        self.registered_at = math.inf
 
     async def register(self) -> Message:
         """Ask who the runner is, tell it that it is registered, and return its `runner:info`."""
         self.peer.send({"type": "broker:inforequest"})
         info = await self.peer.next("runner:info")
+        self.registered_at = trio.current_time()
         self.peer.send({"type": "broker:runnerregistered"})
         return info
 

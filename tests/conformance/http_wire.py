@@ -104,7 +104,7 @@ async def fetch(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
     source: str | None = None,
-    limit: float = 8.0,
+    limit: float = 30.0,
 ) -> Answer:
     """Send one request to a loopback port and return the answer.
 

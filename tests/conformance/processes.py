@@ -14,6 +14,11 @@ import trio
 # Makes the process that runs it findable from outside, and every child it forks, whatever namespace it is in:
 # the marker is the name of a file in its directory that it keeps open.
 MARK = "import os\n_marker = os.open({marker!r}, os.O_CREAT | os.O_RDWR)\nos.set_inheritable(_marker, True)\n"
+# Comes after MARK: prints 'up', and waits until the test has it go on, so that no time need be guessed.
+WAIT = (
+    "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    "print('up')\nsignal.sigwait([signal.SIGUSR1])\n"
+)
 
 
 @attrs.frozen
@@ -56,11 +61,28 @@ def zombies(pid: int) -> list[int]:
 
 
 def marked(marker: str) -> list[int]:
-    """Return the processes that hold the anonymous file with this name open."""
-    return [pid for pid in _all() if any(marker in target for target in _open_files(pid))]
+    """Return the processes that hold a file with this name open."""
+    return [pid for pid in _all() if any(_named(target, marker) for target in _open_files(pid))]
 
 
-async def wait_gone(pids: Iterable[int], limit: float) -> None:
+def listening(pid: int) -> list[int]:
+    """Return the TCP ports on which a process listens."""
+    sockets = {target.removeprefix("socket:[").removesuffix("]") for target in _open_files(pid)}
+    rows = [
+        row.split()
+        for table in ("tcp", "tcp6")
+        for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]
+    ]
+    return [int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in sockets]
+
+
+def go_on(marker: str) -> None:
+    """Have the marked process go on that waits by `WAIT`."""
+    (pid,) = marked(marker)
+    os.kill(pid, signal.SIGUSR1)
+
+
+async def wait_gone(pids: Iterable[int], limit: float = 30.0) -> None:
     """Wait until processes have ended that are nobody's children of ours."""
     with trio.fail_after(limit):
         for pid in pids:
@@ -76,6 +98,10 @@ async def wait_gone(pids: Iterable[int], limit: float) -> None:
 
 def _all() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def _named(target: str, marker: str) -> bool:
+    return target.removesuffix(" (deleted)").rpartition("/")[2] == marker
 
 
 def _stat(pid: int) -> list[str] | None:

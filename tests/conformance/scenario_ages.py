@@ -5,13 +5,12 @@ from __future__ import annotations
 import attrs
 import trio
 
+from .ahead import SCENARIO_LIMIT
 from .daemon import open_registered
 from .fake_broker import Session, open_broker
 from .wire import Message, Received
 
 SLOTS = 4
-# All offers of the first round have expired by then on both sides, and none of the second.
-SECOND_ROUND = 6.0
 
 
 @attrs.define
@@ -19,13 +18,15 @@ class Ages:
     """What was seen while two runners aged.
 
     Attributes:
-        offers: every offer of a runner nobody asked for anything, with the times they came.
+        registered_at: when a runner nobody asked for anything was told that it is registered.
+        offers: every offer of it, with the times they came.
         stale: its answer to the accept of its first offer, as late as the broker may still hold it valid.
         fresh: its answer to the accept of an offer of the second round.
         waited: seconds from the accept of a task without settings to the next offer of its slot.
         late: what that task brought when its settings came after all that.
     """
 
+    registered_at: float = 0.0
     offers: list[Received] = attrs.Factory(list)
     stale: Message = attrs.Factory(dict)
     fresh: Message = attrs.Factory(dict)
@@ -36,7 +37,7 @@ class Ages:
 async def grow_old() -> Ages:
     """Watch two runners side by side."""
     ages = Ages()
-    with trio.fail_after(50):
+    with trio.fail_after(SCENARIO_LIMIT):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_watch, ages)
             nursery.start_soon(_never_settle, ages)
@@ -49,20 +50,21 @@ async def _watch(ages: Ages) -> None:
 
 
 async def _watch_offers(session: Session, ages: Ages) -> None:
+    ages.registered_at = session.registered_at
     first = await session.peer.next_received("runner:taskoffer")
     # 20 ms before the broker's deadline, 80 ms after the runner's own: the broker may still hand it out.
     await trio.sleep_until(first.at + first.message["validFor"] / 1000 - 0.02)
     ages.stale = await session.accept(first.message["offerId"])
-    await trio.sleep_until(first.at + SECOND_ROUND)
+    *_, last = [await session.peer.next("runner:taskoffer") for _ in range(2 * SLOTS - 1)]
+    ages.fresh = await session.accept(last["offerId"])
     ages.offers = [entry for entry in session.peer.received if entry.message["type"] == "runner:taskoffer"]
-    ages.fresh = await session.accept(ages.offers[-1].message["offerId"])
 
 
 async def _never_settle(ages: Ages) -> None:
     async with open_broker() as broker, open_registered(broker, MAX_CONCURRENCY="1") as (_, session):
         task_id = await session.hold()
         held_at = trio.current_time()
-        reoffered = await session.peer.next_received("runner:taskoffer", limit=25)
+        reoffered = await session.peer.next_received("runner:taskoffer", limit=40)
         ages.waited = reoffered.at - held_at
         session.peer.send(
             {"type": "broker:tasksettings", "taskId": task_id, "settings": {"code": "return 1", "items": []}}

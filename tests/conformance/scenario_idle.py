@@ -6,6 +6,7 @@ from functools import partial
 
 import trio
 
+from .ahead import SCENARIO_LIMIT
 from .daemon import open_registered, open_runner
 from .fake_broker import open_broker
 from .http_wire import fetch
@@ -18,21 +19,21 @@ async def _idle_from_the_start(found: dict[str, object]) -> None:
         open_broker() as broker,
         open_registered(broker, AUTO_SHUTDOWN_TIMEOUT="1") as (daemon, session),
     ):
-        registered = trio.current_time()
-        found["idle-code"] = await daemon.exit_code(12)
-        found["idle-after"] = trio.current_time() - registered
-        await session.peer.wait_over(1)
+        found["idle-code"] = await daemon.exit_code()
+        found["idle-after"] = trio.current_time() - session.registered_at
+        await session.peer.wait_over()
         found["idle-close"] = session.peer.close_code
 
 
 async def _busy_then_idle(found: dict[str, object]) -> None:
     settings = {"AUTO_SHUTDOWN_TIMEOUT": "1", **FREE}
     async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
-        run = await session.run("import time\ntime.sleep(2)\nreturn 'done'")
-        ended = trio.current_time()
-        found["busy-result"] = run.result
-        found["busy-code"] = await daemon.exit_code(12)
-        found["busy-after"] = trio.current_time() - ended
+        task_id = await session.hold()
+        begun = trio.current_time()
+        session.send_settings(task_id, "import time\ntime.sleep(2)\nreturn 'done'")
+        found["busy-result"] = (await session.end(task_id)).result
+        found["busy-code"] = await daemon.exit_code()
+        found["busy-after"] = trio.current_time() - begun
 
 
 async def _never_idle(found: dict[str, object]) -> None:
@@ -55,7 +56,7 @@ async def _never_registered(found: dict[str, object]) -> None:
     async with open_broker() as broker, open_runner(broker, **health) as daemon:
         port = int((await daemon.line(r"Health check server listening on [^,]+, port (\d+)")).group(1))
         deaf = await broker.connected()
-        await deaf.peer.wait_over(25)
+        await deaf.peer.wait_over(40)
         found["unregistered-back"] = await broker.connected() is not deaf
         found["unregistered-health"] = [
             (await fetch(port, "GET", path)).status for path in ("/healthz", "/readyz")
@@ -65,7 +66,7 @@ async def _never_registered(found: dict[str, object]) -> None:
 async def sit_idle() -> dict[str, object]:
     """Let them sit, and return what was seen, by name."""
     found: dict[str, object] = {}
-    with trio.fail_after(50):
+    with trio.fail_after(SCENARIO_LIMIT):
         async with trio.open_nursery() as nursery:
             for scenario in (
                 _idle_from_the_start,

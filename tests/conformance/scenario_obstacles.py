@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import attrs
 import trio
 
+from .ahead import SCENARIO_LIMIT
 from .daemon import START_LIMIT, Daemon, open_runner
 from .fake_broker import FakeBroker, open_broker
 from .http_wire import encode_answer
@@ -19,13 +20,15 @@ class Trial:
     """What a runner did in the seconds of a trial.
 
     Attributes:
-        attempts: connections it made.
+        attempts: how often it tried within `TRIAL` seconds from its first attempt.
+        again: whether it came back to the broker, however long that took.
         code: its exit code, None if it was still running.
         told: its warnings and errors about this broker.
         back: whether it connected once the broker had come to its senses.
     """
 
     attempts: int
+    again: bool
     code: int | None
     told: list[str]
     back: bool = False
@@ -113,14 +116,39 @@ async def _try(names: list[str], trials: dict[str, Trial]) -> None:
         with trio.move_on_after(TRIAL):
             await daemon.ended.wait()
         for name, broker in brokers.items():
-            trials[name] = Trial(_attempts(broker), daemon.code, _told(daemon, broker))
+            again = name != "silent" and await _comes_back(name, broker, daemon)
+            trials[name] = Trial(_attempts(name, broker), again, daemon.code, _told(daemon, broker))
+        for broker in brokers.values():
             _come_to_senses(broker)
         for name, broker in brokers.items():
             trials[name].back = daemon.code is None and name != "silent" and await _is_back(broker)
 
 
-def _attempts(broker: FakeBroker) -> int:
-    return len(broker.asked_for("GET .*/_ws")) or len(broker.hits)
+def _attempt(name: str) -> str:
+    """Return the pattern of the request that an attempt ends with."""
+    return "GET .*/_ws" if name.startswith(("upgrade", "closes")) else ".*"
+
+
+def _attempts(name: str, broker: FakeBroker) -> int:
+    times = [hit.at for hit in broker.asked_for(_attempt(name))]
+    return sum(at <= times[0] + TRIAL for at in times)
+
+
+async def _comes_back(name: str, broker: FakeBroker, daemon: Daemon) -> bool:
+    """Wait until a runner has told of a broker and tried again; tell whether it has, before it ended."""
+    back = []
+
+    async def see_end(scope: trio.CancelScope) -> None:
+        await daemon.ended.wait()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(see_end, nursery.cancel_scope)
+        with suppress(AssertionError):  # it is for the tests to say so
+            await daemon.line(rf"127\.0\.0\.1:{broker.port}\b")
+            back = await broker.wait_hits(2, _attempt(name))
+        nursery.cancel_scope.cancel()
+    return bool(back)
 
 
 def _told(daemon: Daemon, broker: FakeBroker) -> list[str]:
@@ -129,7 +157,7 @@ def _told(daemon: Daemon, broker: FakeBroker) -> list[str]:
 
 async def _is_back(broker: FakeBroker) -> bool:
     try:
-        session = await broker.registered(12)
+        session = await broker.registered()
         await session.fence()
     except AssertionError:
         return False
@@ -139,7 +167,7 @@ async def _is_back(broker: FakeBroker) -> bool:
 async def meet_obstacles() -> dict[str, Trial]:
     """Put runners before all obstacles."""
     trials: dict[str, Trial] = {}
-    with trio.fail_after(50):
+    with trio.fail_after(SCENARIO_LIMIT):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_try, [name for name in OBSTACLES if name not in ALONE], trials)
             nursery.start_soon(_try, list(ALONE), trials)

@@ -16,6 +16,7 @@ import trio
 from .daemon import Daemon, first_session, open_runner
 from .fake_broker import FakeBroker, Session, TaskRun, open_broker
 from .hosting import Hosted, hosted
+from .wire import PROMPT
 
 T = TypeVar("T")
 
@@ -49,19 +50,19 @@ class TaskDesk:
         self.daemon = host.value.daemon
         self._host = host
 
-    def run(self, code: str, limit: float = 8.0, **settings: Any) -> TaskRun:
+    def run(self, code: str, limit: float = PROMPT, **settings: Any) -> TaskRun:
         """Run a task to its end; `settings` are keys of its settings."""
         return self.use(lambda session: session.run(code, limit, **settings))
 
-    def result(self, code: str, limit: float = 8.0, **settings: Any) -> Any:
+    def result(self, code: str, limit: float = PROMPT, **settings: Any) -> Any:
         """Run a task and return its result."""
         return self.run(code, limit, **settings).result
 
-    def error(self, code: str, limit: float = 8.0, **settings: Any) -> dict[str, Any]:
+    def error(self, code: str, limit: float = PROMPT, **settings: Any) -> dict[str, Any]:
         """Run a task that fails and return its error."""
         return self.run(code, limit, **settings).error
 
-    def use(self, scenario: Callable[[Session], Awaitable[T]], limit: float = 30.0) -> T:
+    def use(self, scenario: Callable[[Session], Awaitable[T]], limit: float = 50.0) -> T:
         """Run something longer with the runner's connection."""
 
         async def at_the_counter(counter: Counter) -> T:

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 import trio
 
-from .daemon import START_LIMIT, BrokerProcess, open_daemon
+from .daemon import START_LIMIT, BrokerProcess, open_broker_process, open_daemon
 from .fake_broker import AUTH_TOKEN, fresh_id
 from .fake_peers import Refused, mint, open_fake_runner, upgrade
 from .http_wire import fetch, fresh_address
@@ -118,10 +118,11 @@ async def test_a_grant_token_is_good_once(broker: BrokerProcess, side: str) -> N
 
 
 @pytest.mark.row("1", "a grant token lives a limited time (15 s by default)")
-async def test_a_grant_token_expires(brisk: BrokerProcess) -> None:
-    token = await mint(brisk.port)
-    await trio.sleep(0.7)  # the passing of its 0.5 s is what is tested
-    assert await refusal(brisk.port, "/runners/_ws?id=late", f"Bearer {token}") == 403
+async def test_a_grant_token_expires() -> None:
+    async with open_broker_process(grant_ttl="0.5") as broker:
+        token = await mint(broker.port)
+        await trio.sleep(0.7)  # the passing of its 0.5 s is what is tested
+        assert await refusal(broker.port, "/runners/_ws?id=late", f"Bearer {token}") == 403
 
 
 @pytest.mark.row("1", "an upgrade without a runner's id: refused with a 4xx")
@@ -138,7 +139,9 @@ async def test_an_upgrade_without_an_id(broker: BrokerProcess, query: str) -> No
 async def test_the_auth_endpoint_is_limited(broker: BrokerProcess, side: str) -> None:
     source, body = fresh_address(), json.dumps({"token": AUTH_TOKEN}).encode()
     begun = trio.current_time()
-    counts = Counter([await post(broker.port, side, body, source) for _ in range(12)])
+    counts: Counter[int] = Counter()
+    while counts[429] < 6 and counts.total() < 100:  # a slow machine is allowed some while they are sent
+        counts[await post(broker.port, side, body, source)] += 1
     took = trio.current_time() - begun
     assert set(counts) == {200, 429}
     assert 5 <= counts[200] <= 6 + 5 * took

@@ -140,7 +140,7 @@ async def test_tasks_of_a_lost_requester_are_cancelled(
         if phase == "offered":
             await requester.peer.wait_over()
             runner.answer("taskaccepted", task_id)
-        await runner.peer.next("broker:taskcancel", taskId=task_id, limit=3)
+        await runner.peer.next("broker:taskcancel", taskId=task_id)
 
 
 @pytest.mark.row("2", "a cancelled task's runner may still answer: nothing breaks, the runner is used again")
@@ -164,7 +164,7 @@ async def test_a_runner_is_used_again_after_a_cancel(broker: BrokerProcess, task
     "broker told to end: broker:drain to runners, running tasks finish, requests expire as draining, exit 0",
 )
 async def test_a_broker_drains_at_sigterm(task_type: str) -> None:
-    async with open_broker_process(drain_timeout="30") as broker:
+    async with open_broker_process(drain_timeout="600") as broker:
         async with (
             open_fake_runner(broker.port, task_type) as runner,
             open_fake_requester(broker.port) as requester,
@@ -178,8 +178,8 @@ async def test_a_broker_drains_at_sigterm(task_type: str) -> None:
             assert expired["reason"] == "draining"
             runner.done(task_id, "finished")
             assert (await requester.end(task_id))["data"] == {"result": "finished"}
-            assert await broker.daemon.exit_code(9) == 0
-            await runner.peer.wait_over(1)
+            assert await broker.daemon.exit_code() == 0
+            await runner.peer.wait_over()
             assert runner.peer.close_code is not None
         assert "Traceback" not in broker.daemon.output
 
@@ -196,6 +196,6 @@ async def test_a_broker_ends_at_its_drain_limit(task_type: str) -> None:
             task_id = await begin(requester, runner, task_type)
             broker.daemon.signal(signal.SIGTERM)
             assert (await requester.end(task_id))["type"] == "broker:taskerror"
-            assert await broker.daemon.exit_code(9) == 0
-            await requester.peer.wait_over(1)
+            assert await broker.daemon.exit_code() == 0
+            await requester.peer.wait_over()
         assert "Traceback" not in broker.daemon.output

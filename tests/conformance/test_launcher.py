@@ -69,12 +69,12 @@ async def test_a_deferred_request_has_a_fresh_time_limit(brisk: BrokerProcess, t
     ):
         request_id = requester.request(task_type)
         await requester.sync()
-        await trio.sleep(1.1)  # most of the 1.5 s that a request waits: the passing of time is what is tested
+        await trio.sleep(1.0)  # of the 2.5 s that a request waits: the passing of time is what is tested
         launcher.answer("taskdeferred", await launcher.asked(launcher.offer(task_type, valid_for=-1)))
         deferred = trio.current_time()
         expired = await requester.peer.next("broker:requestexpired", requestId=request_id)
         assert expired["reason"] == "timeout"
-        assert 1.3 < trio.current_time() - deferred < 3
+        assert trio.current_time() - deferred >= 2.5
 
 
 @pytest.mark.row("2", "launcher: its connection ends after it deferred; the request stays")

@@ -7,7 +7,7 @@ import trio
 
 from .daemon import open_registered
 from .fake_broker import ENDS, Session, fresh_id, open_broker, settings_of
-from .processes import MARK, marked
+from .processes import MARK, WAIT, go_on, marked
 from .task_desk import TaskDesk
 from .wire import Message
 
@@ -46,7 +46,7 @@ def test_cancel_of_a_running_task(free: TaskDesk, stubborn: str) -> None:
         await session.printed(task_id, "'up'")
         alive = bool(marked(marker))
         session.cancel(task_id)
-        run = await session.end(task_id, limit=5)
+        run = await session.end(task_id)
         return alive, run.error["message"], marked(marker)
 
     assert free.use(cancel) == (True, CANCELLED, [])
@@ -58,7 +58,7 @@ def test_cancel_of_a_busy_task(free: TaskDesk) -> None:
         task_id = await session.start("print('up')\nreturn 7 ** 10_000_000 % 10")
         await session.printed(task_id, "'up'")
         session.cancel(task_id)
-        return str((await session.end(task_id, limit=5)).error["message"])
+        return str((await session.end(task_id)).error["message"])
 
     assert free.use(cancel) == CANCELLED
 
@@ -69,7 +69,7 @@ def test_cancel_with_continue_on_fail(free: TaskDesk) -> None:
         task_id = await session.start(SLEEP, continueOnFail=True)
         await session.printed(task_id, "'up'")
         session.cancel(task_id)
-        return str((await session.end(task_id, limit=5)).error["message"])
+        return str((await session.end(task_id)).error["message"])
 
     assert free.use(cancel) == CANCELLED
 
@@ -86,7 +86,7 @@ def test_cancel_straight_after_the_settings(free: TaskDesk) -> None:
                 {"type": "broker:tasksettings", "taskId": task_id, "settings": settings_of(SLEEP)},
                 {"type": "broker:taskcancel", "taskId": task_id, "reason": "at once"},
             )
-            messages.append((await session.end(task_id, limit=5)).error["message"])
+            messages.append((await session.end(task_id)).error["message"])
         return messages
 
     assert free.use(cancel) == [CANCELLED] * 10
@@ -97,7 +97,8 @@ async def test_cancel_before_the_settings() -> None:
     async with open_broker() as broker, open_registered(broker, MAX_CONCURRENCY="1", **FREE) as (_, session):
         task_id = await session.hold()
         session.cancel(task_id)
-        await session.peer.next("runner:taskoffer", limit=2)
+        # Without the cancel, the slot would be free after the 15 s that a runner waits for settings.
+        await session.peer.next("runner:taskoffer", limit=10)
         session.peer.send(
             {
                 "type": "broker:tasksettings",
@@ -122,7 +123,7 @@ async def test_cancel_together_with_the_accept() -> None:
                 "settings": settings_of("print('ran')\nreturn 1"),
             },
         )
-        again = await session.peer.next("runner:taskoffer", limit=2)
+        again = await session.peer.next("runner:taskoffer", limit=10)
         await session.fence(str(again["offerId"]))
         assert not session.peer.seen("runner:taskdone", "runner:rpc", taskId="brief")
 
@@ -134,7 +135,7 @@ def test_cancel_twice(free: TaskDesk) -> None:
         await session.printed(task_id, "'up'")
         session.cancel(task_id)
         session.cancel(task_id)
-        await session.end(task_id, limit=5)
+        await session.end(task_id)
         session.cancel(task_id)
         await session.fence()
         return len(ends(session, task_id))
@@ -164,7 +165,7 @@ def test_cancel_at_any_moment(free: TaskDesk) -> None:
             await trio.sleep(step * 0.001)  # not for anything: to hit another moment each time
             session.cancel(task_id)
             tasks.append(task_id)
-            await session.end(task_id, limit=5)
+            await session.end(task_id)
         await session.fence()
         return [len(ends(session, task_id)) for task_id in tasks]
 
@@ -174,13 +175,16 @@ def test_cancel_at_any_moment(free: TaskDesk) -> None:
 @pytest.mark.row("2", "broker:taskcancel of one task leaves the others alone, and frees its slot at once")
 async def test_cancel_leaves_the_others_alone() -> None:
     async with open_broker() as broker, open_registered(broker, MAX_CONCURRENCY="2", **FREE) as (_, session):
-        code = "import time\nprint('up')\ntime.sleep(1.5)\nreturn 'unharmed'"
-        one, other = await session.start(code), await session.start(SLEEP)
+        marker = fresh_id("unharmed-marker")
+        one = await session.start(f"{MARK.format(marker=marker)}{WAIT}return 'unharmed'")
+        other = await session.start(SLEEP)
         for task_id in (one, other):
             await session.printed(task_id, "'up'")
         session.cancel(other)
-        await session.end(other, limit=5)
-        await session.peer.next("runner:taskoffer", limit=1)
+        await session.end(other)
+        await session.fence()  # takes the slot
+        assert ends(session, one) == []
+        go_on(marker)
         assert (await session.end(one)).result == "unharmed"
 
 
@@ -190,7 +194,7 @@ def test_output_before_a_cancel_arrives(free: TaskDesk) -> None:
         task_id = await session.start(SLEEP)
         await session.printed(task_id, "'up'")
         session.cancel(task_id)
-        run = await session.end(task_id, limit=5)
+        run = await session.end(task_id)
         await session.fence()
         return run.prints, session.peer.seen(taskId=task_id)[-1] == run.end
 
@@ -206,6 +210,6 @@ def test_cancel_without_a_reason(free: TaskDesk, fields: Message) -> None:
         session.peer.send({"type": "broker:taskcancel", "taskId": task_id, **fields})
         if "reason" in fields and not isinstance(fields["reason"], str):
             session.cancel(task_id)  # a message of a wrong type may be ignored: it must not do harm
-        return str((await session.end(task_id, limit=5)).error["message"])
+        return str((await session.end(task_id)).error["message"])
 
     assert free.use(cancel) == CANCELLED

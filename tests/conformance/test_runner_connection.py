@@ -24,9 +24,7 @@ UPGRADE = "GET .*/_ws"
 @pytest.mark.parametrize("how", ["drop", "close", "hang_up"])
 async def test_a_lost_connection_ends_its_tasks(how: str) -> None:
     marker = fresh_id("lost-marker")
-    code = (
-        MARK.format(marker=marker) + "import time\nprint('up')\ntime.sleep(3)\nprint('late')\nreturn 'late'"
-    )
+    code = MARK.format(marker=marker) + "import time\nprint('up')\ntime.sleep(60)\nreturn 'late'"
     async with open_broker() as broker, open_registered(broker, MAX_CONCURRENCY="1", **FREE) as (_, first):
         task_id = await first.start(code)
         await first.printed(task_id, "'up'")
@@ -49,7 +47,8 @@ async def test_comes_back_soon_but_not_at_once() -> None:
             session = await broker.registered()
             gaps.append(session.hit.at - lost)
             await session.fence()
-        assert all(0.01 < gap < 5 for gap in gaps), gaps
+        # Within a few seconds, and a machine with other work has more of them.
+        assert all(0.01 < gap < 20 for gap in gaps), gaps
 
 
 @pytest.mark.row("3", "all offers of a lost connection are void")
@@ -108,7 +107,7 @@ async def test_a_refused_grant_token_is_the_end(status: int) -> None:
         broker.on_upgrade = lambda hit: status
         async with open_runner(broker, AUTH_TOKEN=None, GRANT_TOKEN=broker.mint()) as daemon:
             await broker.wait_hits(1, UPGRADE, START_LIMIT)
-            assert await daemon.exit_code(8) > 0
+            assert await daemon.exit_code() > 0
             assert "Traceback" not in daemon.output
             assert broker.asked_for(AUTH) == []
 
@@ -129,7 +128,7 @@ async def test_a_lost_connection_is_the_end_without_an_auth_token(how: str) -> N
             session.peer.drop()
         else:
             session.peer.close(1001)
-        assert await daemon.exit_code(8) > 0
+        assert await daemon.exit_code() > 0
         assert "Traceback" not in daemon.output
         assert marked(marker) == []
         assert [process for process in below if process.alive()] == []
@@ -182,7 +181,7 @@ async def test_the_death_of_all_its_children() -> None:
             await session.printed(task_id, "'up'")
             for process in daemon.below():
                 process.kill()
-            error = (await session.end(task_id, 5)).error["message"]
+            error = (await session.end(task_id)).error["message"]
             assert error == "Process was forcefully killed (SIGKILL)"
             await session.fence()
         assert "Traceback" not in daemon.output

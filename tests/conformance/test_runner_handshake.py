@@ -120,4 +120,4 @@ async def test_introduces_itself_and_offers_nothing_before_it_is_registered() ->
         await session.peer.nothing("runner:taskoffer", within=0.7)
         assert (await session.accept("never-offered"))["type"] == "runner:taskrejected"
         session.peer.send({"type": "broker:runnerregistered"})
-        await session.peer.next("runner:taskoffer", limit=1)
+        await session.peer.next("runner:taskoffer")

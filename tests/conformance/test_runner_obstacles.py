@@ -6,10 +6,12 @@ import signal
 
 import pytest
 
-from .ahead import Ahead
+from .ahead import SCENARIO_LIMIT, Ahead
 from .daemon import START_LIMIT, open_runner
 from .fake_broker import open_broker
 from .scenario_obstacles import OBSTACLES, Trial
+
+pytestmark = pytest.mark.timeout(2 * SCENARIO_LIMIT + 30)
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_an_obstacle_is_met_with_backoff(trials: dict[str, Trial], name: str) ->
     # n8n's broker allows 5 requests a second; backing off from 0.25 s on makes five or six attempts in 3 s.
     assert 1 <= trial.attempts <= 10, trial
     if trial.code is None and name != "silent":
-        assert trial.attempts >= 2
+        assert trial.again
 
 
 @pytest.mark.row("1", "an obstacle that goes away: the runner connects; upgrade 403 is no reason to give up")
@@ -60,7 +62,7 @@ def test_an_obstacle_is_told(trials: dict[str, Trial], name: str) -> None:
 async def test_sigterm_before_a_connection(name: str) -> None:
     async with open_broker() as broker:
         OBSTACLES[name](broker)
-        async with open_runner(broker) as daemon:
+        async with open_runner(broker, GRACEFUL_SHUTDOWN_TIMEOUT="600") as daemon:
             await broker.wait_hits(1, ".*", START_LIMIT)
             daemon.signal(signal.SIGTERM)
-            assert await daemon.exit_code(8) == 0
+            assert await daemon.exit_code() == 0

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from .fake_broker import ENDS, Session, fresh_id
+from .fake_broker import Session, fresh_id
+from .processes import MARK, WAIT, go_on
 from .task_desk import TaskDesk
 
 
@@ -124,13 +125,15 @@ def test_the_limit_is_per_task(plain: TaskDesk) -> None:
 
 @pytest.mark.row("4", "print: sent while the task runs, not kept until its end")
 def test_prints_come_live(free: TaskDesk) -> None:
-    async def watch(session: Session) -> float:
-        task_id = await session.start("import time\nprint('early')\ntime.sleep(1)\nreturn 1")
-        printed = await session.peer.next_received("runner:rpc", taskId=task_id)
-        ended = await session.peer.next_received(*ENDS, taskId=task_id)
-        return ended.at - printed.at
+    marker = fresh_id("live-marker")
 
-    assert free.use(watch) > 0.5
+    async def watch(session: Session) -> object:
+        task_id = await session.start(f"{MARK.format(marker=marker)}{WAIT}return 'only now'")
+        await session.printed(task_id, "'up'")
+        go_on(marker)  # not before: the task has not ended
+        return (await session.end(task_id)).result
+
+    assert free.use(watch) == "only now"
 
 
 @pytest.mark.row("4", "print: the same text also reaches the runner's own log")
@@ -157,8 +160,10 @@ def test_prints_to_stderr_are_no_calls(free: TaskDesk) -> None:
     "2", "broker:rpcresponse is tolerated: success, error, unknown call, unknown task, after the end"
 )
 def test_responses_to_calls_are_tolerated(free: TaskDesk) -> None:
+    marker = fresh_id("response-marker")
+
     async def respond(session: Session) -> object:
-        task_id = await session.start("import time\nprint(1)\ntime.sleep(0.3)\nreturn 'unharmed'")
+        task_id = await session.start(f"{MARK.format(marker=marker)}{WAIT}return 'unharmed'")
         call = await session.peer.next("runner:rpc", taskId=task_id)
         answers = [
             {"callId": call["callId"], "taskId": task_id, "status": "success", "data": None},
@@ -167,6 +172,8 @@ def test_responses_to_calls_are_tolerated(free: TaskDesk) -> None:
             {"callId": call["callId"], "taskId": task_id, "status": "success"},
         ]
         session.peer.send(*({"type": "broker:rpcresponse", **answer} for answer in answers))
+        await session.fence()
+        go_on(marker)
         run = await session.end(task_id)
         session.peer.send(*({"type": "broker:rpcresponse", **answer} for answer in answers))
         await session.fence()

@@ -7,12 +7,14 @@ import signal
 import pytest
 import trio
 
-from .ahead import Ahead
+from .ahead import SCENARIO_LIMIT, Ahead
 from .daemon import open_registered
 from .fake_broker import ENDS, Session, fresh_id, open_broker
-from .processes import MARK, marked, wait_gone
+from .processes import MARK, WAIT, go_on, marked, wait_gone
 from .test_runner_offers import SHUTTING_DOWN
 from .wire import Message
+
+pytestmark = pytest.mark.timeout(2 * SCENARIO_LIMIT + 30)
 
 FREE = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": ""}
 
@@ -20,12 +22,13 @@ FREE = {"STDLIB_ALLOW": "*", "EXTERNAL_ALLOW": "*", "BUILTINS_DENY": ""}
 @pytest.mark.row("5", "SIGTERM and SIGINT of an idle runner: socket closed, exit 0 at once, nothing left")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_an_idle_runner(number: signal.Signals) -> None:
-    async with open_broker() as broker, open_registered(broker) as (daemon, session):
+    settings = {"GRACEFUL_SHUTDOWN_TIMEOUT": "600"}
+    async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
         await session.fence()
         below = daemon.below()
         daemon.signal(number)
-        assert await daemon.exit_code(8) == 0
-        await session.peer.wait_over(1)
+        assert await daemon.exit_code() == 0
+        await session.peer.wait_over()
         assert session.peer.close_code is not None  # a closing handshake, not a reset
         assert [process for process in below if process.alive()] == []
         assert "Traceback" not in daemon.output
@@ -35,21 +38,22 @@ async def test_a_signal_ends_an_idle_runner(number: signal.Signals) -> None:
     "5", "SIGTERM: stops offering, accepts rejected, running tasks finish, exit 0 before the grace ends"
 )
 async def test_running_tasks_finish_within_the_grace() -> None:
-    async with open_broker() as broker, open_registered(broker, **FREE) as (daemon, session):
-        task_id = await session.start(
-            "import time\nprint('up')\ntime.sleep(1)\nprint('late')\nreturn 'finished'"
-        )
+    marker = fresh_id("finish-marker")
+    code = f"{MARK.format(marker=marker)}{WAIT}print('late')\nreturn 'finished'"
+    settings = {"GRACEFUL_SHUTDOWN_TIMEOUT": "600", **FREE}
+    async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
+        task_id = await session.start(code)
         await session.printed(task_id, "'up'")
         daemon.signal(signal.SIGTERM)
-        signalled = trio.current_time()
-        assert (await _first_rejection(session))["reason"] == SHUTTING_DOWN
+        rejection = await _first_rejection(session)
+        assert rejection["reason"] == SHUTTING_DOWN
+        go_on(marker)
         run = await session.end(task_id)
         assert run.result == "finished"
         assert run.prints == [["'up'"], ["'late'"]]
-        assert await daemon.exit_code(8) == 0
-        assert trio.current_time() - signalled < 8  # the grace is 10 s
-        late = [entry for entry in session.peer.received if entry.message["type"] == "runner:taskoffer"]
-        assert all(entry.at < signalled + 0.2 for entry in late)
+        assert await daemon.exit_code() == 0
+        came = session.peer.seen()
+        assert "runner:taskoffer" not in [message["type"] for message in came[came.index(rejection) :]]
 
 
 async def _first_rejection(session: Session) -> Message:
@@ -74,11 +78,11 @@ async def test_a_long_task_is_ended_at_the_grace(stubborn: str) -> None:
         task_id = await session.start(code)
         await session.printed(task_id, "'up'")
         below = daemon.below()
-        daemon.signal(signal.SIGTERM)
         signalled = trio.current_time()
-        assert await daemon.exit_code(9) == 0
-        assert trio.current_time() - signalled > 0.9
-        await session.peer.wait_over(1)
+        daemon.signal(signal.SIGTERM)
+        assert await daemon.exit_code() == 0
+        assert trio.current_time() - signalled >= 1
+        await session.peer.wait_over()
         assert [end["type"] for end in session.peer.seen(*ENDS, taskId=task_id)] in ([], ["runner:taskerror"])
         assert marked(marker) == []
         assert below
@@ -92,7 +96,7 @@ async def test_a_task_without_settings_does_not_hold_the_end_up() -> None:
     async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
         await session.hold()
         daemon.signal(signal.SIGTERM)
-        assert await daemon.exit_code(5) == 0
+        assert await daemon.exit_code(14) == 0  # without the grace, it would be held up for 15 s
 
 
 @pytest.mark.row("5", "SIGTERM, and the broker does not answer the close: exit 0 within the grace")
@@ -101,7 +105,7 @@ async def test_a_broker_that_never_closes_does_not_hold_the_end_up() -> None:
     async with open_broker() as broker, open_registered(broker, **settings) as (daemon, session):
         session.peer.deaf = True
         daemon.signal(signal.SIGTERM)
-        assert await daemon.exit_code(9) == 0
+        assert await daemon.exit_code(20) == 0
 
 
 @pytest.mark.row("1", "SIGKILL of the runner: its tasks end with it")
@@ -112,9 +116,9 @@ async def test_tasks_end_with_a_killed_runner() -> None:
         await session.printed(task_id, "'up'")
         below = daemon.below()
         daemon.signal(signal.SIGKILL)
-        await daemon.exit_code(2)
-        await wait_gone(marked(marker), 5)
-        await wait_gone([process.pid for process in below], 5)
+        await daemon.exit_code()
+        await wait_gone(marked(marker))
+        await wait_gone([process.pid for process in below])
         assert marked(marker) == []
         assert [process for process in below if process.alive()] == []
 
@@ -131,7 +135,7 @@ def idle(ahead: Ahead) -> dict[str, object]:
 )
 def test_an_idle_runner_exits(idle: dict[str, object]) -> None:
     assert idle["idle-code"] == 0
-    assert 0.5 < float(str(idle["idle-after"])) < 8
+    assert float(str(idle["idle-after"])) >= 1
     assert idle["idle-close"] is not None
 
 
@@ -141,7 +145,7 @@ def test_an_idle_runner_exits(idle: dict[str, object]) -> None:
 def test_a_busy_runner_is_not_idle(idle: dict[str, object]) -> None:
     assert idle["busy-result"] == "done"
     assert idle["busy-code"] == 0
-    assert 0.8 < float(str(idle["busy-after"])) < 8
+    assert float(str(idle["busy-after"])) >= 2 + 1
 
 
 @pytest.mark.row("5", "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT 0: never")
