@@ -34,6 +34,6 @@ main()
 def test_an_interruption_while_loading_shows_no_traceback(handler: str, code: int, out: str) -> None:
     program = INTERRUPTED_WHILE_LOADING.format(handler=handler)
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (code, out, "")

@@ -109,6 +109,18 @@ async def settled(executor: Any) -> None:
             return
 
 
+async def zygote_at_rest(executor: Any) -> None:
+    """Do as `settled`, and wait until the zygote waits too: it lets go of descriptors after it has answered.
+
+    It answers one request after the other, and that a worker has ended last of all that it does about it.
+    """
+    await settled(executor)
+    (worker,) = executor._supply.current.fork(1)
+    worker.kill()
+    await worker.ended.wait()
+    worker.release()
+
+
 class Keeper:
     """Stands in for the zygote of a worker, and remembers what it was asked."""
 

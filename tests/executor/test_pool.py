@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from trio_runner.errors import ConfigError
 from trio_runner.executor.contract import Executor
@@ -27,10 +28,10 @@ from .tasks import (
     job,
     open_descriptors,
     result_of,
-    settled,
     state_of,
     wait_removed,
     watching,
+    zygote_at_rest,
 )
 
 pytestmark = pytest.mark.process
@@ -149,14 +150,31 @@ async def test_every_task_draws_its_own_random_numbers(executor: Executor) -> No
     assert len({identifier for _, identifier in drawn}) == 5
 
 
-async def test_every_task_has_a_private_empty_directory(executor: Executor) -> None:
-    code = """\
-import os, stat, tempfile
+async def test_every_task_has_a_private_empty_directory(executor: Executor, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    code = f"""\
+import os, stat, tempfile, time
 here = os.getcwd()
+print('here')
+while not os.path.exists({str(go)!r}):
+    time.sleep(0.005)
 return [here, stat.S_IMODE(os.stat(here).st_mode), os.listdir(), tempfile.gettempdir() == here]
 """
-    first = await result_of(executor, code)
-    second = await result_of(executor, code)
+    found = []
+
+    async def run(events: Events) -> None:
+        outcome = await executor.run(job(code), events)
+        assert isinstance(outcome, Completed)
+        found.append(outcome.result.decode())
+
+    both = Events(), Events()
+    async with trio.open_nursery() as nursery:
+        for events in both:
+            nursery.start_soon(run, events)
+        for events in both:
+            await events.next_print()
+        go.touch()  # only now: a directory that was left untouched is used again
+    first, second = found
     assert first[1:] == second[1:] == [0o700, [], True]
     assert first[0] != second[0]
 
@@ -235,7 +253,7 @@ return [os.getppid(), [name for name in sys.modules if name.split('.')[0] in our
     zygote, modules = await result_of(executor, code)
     assert modules == []
     assert "Threads:\t1\n" in await trio.Path(f"/proc/{zygote}/status").read_text()
-    await settled(executor)
+    await zygote_at_rest(executor)
     # Standard streams, control socket, the two ends of the wakeup pipe, the lock on the directory.
     assert open_descriptors(zygote) == 7
 
@@ -334,12 +352,12 @@ async def test_several_hundred_tasks_leave_nothing(executor: Executor) -> None:
             await result_of(executor, "return 1")
 
     zygote = await result_of(executor, "import os\nreturn os.getppid()")
-    await settled(executor)
+    await zygote_at_rest(executor)
     before = open_descriptors(), open_descriptors(zygote)
     async with trio.open_nursery() as nursery:
         for _ in range(4):
             nursery.start_soon(run_some, 75)
-    await settled(executor)
+    await zygote_at_rest(executor)
     assert [state_of(child) for child in children_of(zygote)].count("Z") == 0
     assert len(children_of(zygote)) == FREE_CONFIG.warm_workers
     assert (open_descriptors(), open_descriptors(zygote)) == before
@@ -388,12 +406,21 @@ async def test_an_interpreter_that_ends_at_once(tmp_path: Path) -> None:
             raise AssertionError
 
 
-async def test_an_interpreter_that_never_answers(tmp_path: Path) -> None:
+async def test_an_interpreter_that_never_answers(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    os.mkfifo(tmp_path / "pid")
     python = _script(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 1000 <&-")
-    with pytest.raises(ConfigError, match=r"was not ready within 0\.2 seconds"):
-        async with open_process_executor(ProcessExecutorConfig(python=python, start_limit=0.2)):
-            raise AssertionError
-    assert not is_there((tmp_path / "pid").read_text().strip())
+    pids: list[str] = []
+
+    async def let_time_pass_once_started() -> None:
+        pids.append((await trio.Path(tmp_path / "pid").read_text()).strip())
+        mock_clock.jump(20)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_time_pass_once_started)
+        with pytest.raises(ConfigError, match=r"was not ready within 20 seconds"):
+            async with open_process_executor(ProcessExecutorConfig(python=python, start_limit=20)):
+                raise AssertionError
+    assert not is_there(pids[0])
 
 
 async def test_opening_can_be_cancelled(tmp_path: Path) -> None:

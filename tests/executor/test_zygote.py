@@ -56,14 +56,23 @@ async def test_a_zygote_that_says_something_else(tmp_path: Path) -> None:
     assert open_descriptors() == before
 
 
-async def test_a_zygote_that_hangs_up_but_stays(tmp_path: Path) -> None:
+async def test_a_zygote_that_hangs_up_but_stays(tmp_path: Path, mock_clock: trio.testing.MockClock) -> None:
+    os.mkfifo(tmp_path / "pid")
     config = zygote_script(
-        tmp_path, f"print(os.getpid(), file=open('{tmp_path}/pid', 'w')); channel.close(); signal.pause()"
+        tmp_path, f"channel.close(); print(os.getpid(), file=open('{tmp_path}/pid', 'w')); signal.pause()"
     )
-    config = ProcessExecutorConfig(python=config.python, start_limit=1)
-    with pytest.raises(ConfigError, match="was not ready within 1 seconds"):
-        await start_zygote(config, ignore)
-    assert not is_there((tmp_path / "pid").read_text().strip())
+    pids: list[str] = []
+
+    async def let_time_pass_once_it_has_hung_up() -> None:
+        pids.append((await trio.Path(tmp_path / "pid").read_text()).strip())
+        await trio.testing.wait_all_tasks_blocked()
+        mock_clock.jump(config.start_limit)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(let_time_pass_once_it_has_hung_up)
+        with pytest.raises(ConfigError, match=f"was not ready within {config.start_limit:g} seconds"):
+            await start_zygote(config, ignore)
+    assert not is_there(pids[0])
 
 
 async def test_after_a_stop_of_this_process_the_zygote_gets_time_to_answer(

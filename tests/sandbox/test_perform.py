@@ -52,7 +52,7 @@ def perform(
         [sys.executable, "-B", "-c", WORKER, settings, policy.to_json(), before],
         env={**os.environ, **(environment or {})},
         capture_output=True,
-        timeout=30,
+        timeout=50,
         check=False,
     )
     assert ended.returncode == 0, ended.stderr.decode()

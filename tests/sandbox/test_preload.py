@@ -53,7 +53,7 @@ def load(modules: Path, *names: str) -> list[str]:
         [sys.executable, "-I", "-B", "-c", _LOAD, root, str(modules), *names],
         check=True,
         stdout=subprocess.PIPE,
-        timeout=30,
+        timeout=50,
         text=True,
     )
     return done.stdout.splitlines()

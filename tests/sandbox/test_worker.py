@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import threading
 from binascii import b2a_base64
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -131,6 +133,25 @@ return {
         "blocked": 0,
         "oom": "1000",
     }
+
+
+@pytest.fixture
+def started_by_nohup() -> Iterator[None]:
+    """Start processes that ignore what a terminal sends, as those in the background of a script do."""
+    numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("started_by_nohup")
+def test_a_task_ignores_no_signal_because_the_runner_was_started_so(tmp_path: Path) -> None:
+    with one_worker(tmp_path) as (_, worker):
+        worker.send("import signal\nreturn [str(signal.getsignal(number)) for number in (1, 2, 3)]")
+        hangup, interrupt, quit_ = json.loads(list(worker.frames())[-1][1])
+    assert (hangup, quit_) == (str(signal.SIG_DFL), str(signal.SIG_DFL))
+    assert "default_int_handler" in interrupt
 
 
 def test_it_dies_with_the_zygote(tmp_path: Path) -> None:

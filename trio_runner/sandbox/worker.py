@@ -14,6 +14,7 @@ import faulthandler
 import gc
 import os
 import select
+import signal
 import socket
 import tempfile
 import traceback
@@ -32,10 +33,11 @@ from .walls.raising import Walls
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["WorkerPlan", "run_worker"]
+__all__ = ["WorkerPlan", "run_worker", "set_up_signals"]
 
 _SOCKET = 3  # the one descriptor beside the standard three
 _STDERR = 2
+_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 _JOIN_LIMIT = 65536  # bytes: up to here, copying a payload behind its header costs less than a second write
 
 
@@ -78,6 +80,19 @@ def run_worker(plan: WorkerPlan) -> NoReturn:
         os.write(_STDERR, traceback.format_exc().encode("utf-8", "replace"))
     finally:
         os._exit(code)  # whatever happened, nothing returns into the zygote's loop
+
+
+def set_up_signals() -> None:
+    """Have the zygote deaf to what would end it, and its workers not ignore what whoever started it ignores.
+
+    A service manager may signal the whole group at shutdown: the end of the control socket decides.
+    ``nohup``, and a shell that starts something in the background, have it ignore signals.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    for number in signal.valid_signals() - _IGNORED_BY_PYTHON:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_interrupt else signal.SIG_DFL)
 
 
 # --- becoming a process of its own ------------------------------------------------------------------

@@ -42,7 +42,7 @@ from .scratch import ScratchDirectories, be_janitor, lock_directory, remove_tree
 from .task import enter, rehearse
 from .walls.raising import Walls
 from .walls.root import HOME
-from .worker import WorkerPlan, run_worker
+from .worker import WorkerPlan, run_worker, set_up_signals
 
 __all__ = ["main"]
 
@@ -64,8 +64,7 @@ def main(control_descriptor: int) -> None:
     """
     channel = socket.socket(fileno=control_descriptor)
     channel.set_inheritable(False)
-    # A service manager may signal the whole group at shutdown: the end of the control socket decides.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    set_up_signals()
     decoder = control.ControlDecoder()
     configure = control.receive_first(channel, decoder)
     if configure is None:

@@ -46,7 +46,7 @@ def run(code: str, *arguments: str, nobody: bool = False) -> Any:
     """
     script = _START + NEEDED + (_AS_NOBODY if nobody else "") + code + "\nprint(json.dumps(result))\n"
     done = subprocess.run(
-        [sys.executable, "-I", "-c", script, ROOT, *arguments], capture_output=True, timeout=30, check=False
+        [sys.executable, "-I", "-c", script, ROOT, *arguments], capture_output=True, timeout=50, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)

@@ -46,11 +46,12 @@ attempt('something else', lambda: open('/nowhere'))
 def test_the_limit_of_processes() -> None:
     found = run("""
 import threading, time
-os.setresuid(64999, 64999, 64999)
+nobody = 60000 + os.getpid() % 4000  # of another run that is under way there may be processes
+os.setresuid(nobody, nobody, nobody)
 limits.bound_resources(Limits(processes=5))
 try:
     for _ in range(20):
-        threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 except RuntimeError as error:
     result = [threading.active_count(), limits.describe_limit(error)]
 print(json.dumps(result)); sys.stdout.flush(); os._exit(0)
