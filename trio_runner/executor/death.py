@@ -41,8 +41,11 @@ def describe_death(worker: Worker, *, hung_up: bool, limits: Limits | None = Non
         limits: those of its task.
     """
     exit_code = -signal.SIGKILL if worker.exit_code is None else worker.exit_code
+    name = worker.limit or ("cpu" if exit_code == -_CPU_LIMIT else "")
     cause = "The code closed its connection to the runner and was stopped." if hung_up else _cause(exit_code)
-    limit = describe("cpu", limits) if limits and exit_code == -_CPU_LIMIT else ""
+    if worker.limit == "memory":
+        cause = "The code and the processes it started used more memory than they may."
+    limit = describe(name, limits) if name and limits else ""
     parts = [worker.epitaph or cause, limit, _own_lines(worker.last_words())]
     return WorkerDied(exit_code, "\n".join(part for part in parts if part))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
-from ..sandbox.walls.addresses import remove_abandoned_groups
+from ..sandbox.walls.groups import remove_abandoned_groups
 
 __all__ = ["clear_abandoned", "make_scratch_root"]
 

@@ -16,7 +16,7 @@ import trio
 
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
-from ..sandbox.walls.addresses import remove_group
+from ..sandbox.walls.groups import kill_groups, remove_groups
 from .leftovers import kill_leftovers
 from .scratch_root import clear_abandoned, make_scratch_root
 
@@ -92,6 +92,7 @@ class ZygoteProcess:
 
     async def kill_leftovers(self) -> None:
         """Find what a killed zygote's tasks left running, and kill it."""
+        kill_groups(self.scratch)
         await trio.to_thread.run_sync(kill_leftovers, self.scratch)
 
     def close(self) -> None:
@@ -100,8 +101,8 @@ class ZygoteProcess:
         os.close(self.scratch_lock)
 
     async def remove_scratch(self) -> None:
-        """Remove the scratch directories if the zygote did not, and the control group if it made one."""
-        remove_group(self.scratch)
+        """Remove the scratch directories if the zygote did not, and the control groups if it made some."""
+        remove_groups(self.scratch)
         if await trio.Path(self.scratch).exists():
             with trio.move_on_after(_REMOVAL_LIMIT):
                 await trio.to_thread.run_sync(remove_tree, self.scratch, abandon_on_cancel=True)

@@ -54,6 +54,7 @@ class Worker:
         epitaph: why it ended, if the runner knows better than the exit code; else empty.
         start_seconds: from the request until it had been forked; None until it has been.
         peak_memory: most memory it had resident, bytes; None until it has ended, or if nobody tells.
+        limit: name of the limit of a task that the kernel killed it for, once it has ended; empty: none.
     """
 
     def __init__(self, number: int, keeper: Keeper) -> None:
@@ -73,6 +74,7 @@ class Worker:
         self.epitaph = ""
         self.start_seconds: float | None = None
         self.peak_memory: int | None = None
+        self.limit = ""
 
     @property
     def pid(self) -> int | None:
@@ -94,11 +96,14 @@ class Worker:
         self._pid_is_ours = pidfd is None
         self.start_seconds = start_seconds
 
-    def end(self, exit_code: int | None, *, epitaph: str = "", peak_memory: int | None = None) -> None:
+    def end(
+        self, exit_code: int | None, *, epitaph: str = "", peak_memory: int | None = None, limit: str = ""
+    ) -> None:
         """Take note that nothing of the worker is left."""
         self.exit_code = exit_code
         self.epitaph = epitaph
         self.peak_memory = peak_memory
+        self.limit = limit
         if sys.platform == "linux":
             # Somebody else may still hold the worker's end; here what has arrived stays readable after this.
             with contextlib.suppress(OSError):

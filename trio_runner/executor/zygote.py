@@ -242,19 +242,24 @@ class Zygote:
                     worker.be_born(pid, pidfd, now - asked)
             case control.ForkFailed(number, why):
                 self._bury(self._workers[number], None, f"The system could not start a process: {why}.")
-            case control.Ended(number, status, stuck, peak):
+            case control.Ended(number, status, stuck, peak, limit):
                 epitaph = (
                     f"{stuck} of its processes cannot be killed: the kernel holds them." if stuck else ""
                 )
-                self._bury(self._workers[number], status, epitaph, peak or None)
+                self._bury(self._workers[number], status, epitaph, peak or None, limit)
 
     def _bury(
-        self, worker: Worker, exit_code: int | None, epitaph: str = "", peak_memory: int | None = None
+        self,
+        worker: Worker,
+        exit_code: int | None,
+        epitaph: str = "",
+        peak_memory: int | None = None,
+        limit: str = "",
     ) -> None:
         self._due.pop(worker, None)
         self._retiring.pop(worker, None)
         del self._workers[worker.number]
-        worker.end(exit_code, epitaph=epitaph, peak_memory=peak_memory)
+        worker.end(exit_code, epitaph=epitaph, peak_memory=peak_memory, limit=limit)
         self._on_ended(worker)
         if self._leaving and not self._workers:
             self._link.hang_up()

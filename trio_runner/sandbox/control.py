@@ -145,12 +145,14 @@ class Ended:
         status: what ``waitpid`` told: ≥ 0 an exit status, < 0 the negated signal number.
         stuck: processes that SIGKILL has not ended yet; 0 unless the kernel holds them back.
         peak: most memory that its process had resident at once, bytes; 0 if the system does not tell.
+        limit: name of the limit of a task that the kernel killed it for, of `config.Limits`; empty: none.
     """
 
     worker: int
     status: int
     stuck: int = 0
     peak: int = dataclasses.field(default=0, compare=False)  # a measurement, no part of what happened
+    limit: str = ""
 
 
 Message = Configure | Fork | End | Approve | Loading | Unfit | Hello | Forked | ForkFailed | Ended

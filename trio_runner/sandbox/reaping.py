@@ -21,11 +21,19 @@ _CHILDREN_LIMIT = 1.0
 
 
 class Reaped(NamedTuple):
-    """A child that has been reaped: process id, exit status, and the most memory it had resident, bytes."""
+    """A child that has been reaped.
+
+    Attributes:
+        pid: its process id.
+        status: how it ended: ≥ 0 an exit status, < 0 the negated signal number.
+        peak: the most memory it had resident, bytes.
+        limit: name of the limit of a task that the kernel killed it for; empty: none.
+    """
 
     pid: int
     status: int
     peak: int
+    limit: str = ""
 
 
 def reap_dead(workers: Container[int]) -> Iterator[Reaped]:

@@ -134,6 +134,8 @@ class Zygote:
         poll = select.poll()
         poll.register(wakeups, select.POLLIN)
         poll.register(self._channel, select.POLLIN)
+        if (alarms := self._walls.alarms) is not None:
+            poll.register(alarms, select.POLLIN)
         while self._open:
             self._step(poll, wakeups, min(self._ending.values(), default=None))
         poll.unregister(self._channel)
@@ -141,12 +143,15 @@ class Zygote:
 
     def _step(self, poll: select.poll, wakeups: int, due: float | None) -> None:
         """Wait for something to do, at most until `due`, and do it."""
-        timeout = None if due is None else max(0.0, due - time.monotonic())
-        for descriptor, _ in poll.poll(None if timeout is None else math.ceil(timeout * 1000)):
+        timeout = None if due is None else math.ceil(max(0.0, due - time.monotonic()) * 1000)
+        for descriptor, _ in poll.poll(timeout):
             if descriptor == wakeups:
                 os.read(wakeups, 4096)
-            else:
+            elif descriptor == self._channel.fileno():
                 self._receive()
+            else:
+                for number in self._walls.starving():
+                    self._end(number)
         if self._reap() or self._ending:
             self._report_ended(self._kill_strays())
         self._flush()
@@ -170,8 +175,7 @@ class Zygote:
             case control.End(worker):
                 self._end(worker)
             case control.Approve(digest, program, forget):
-                if forget is not None:
-                    self._approved.pop(forget, None)
+                self._approved.pop(forget or "", None)
                 self._approved[digest] = a2b_base64(program)
 
     def _load(self, module: str) -> bool:
@@ -203,11 +207,9 @@ class Zygote:
 
     def _flush(self, descriptors: Sequence[int] = ()) -> None:
         """Write to the runner, which always reads. A runner that is gone shows as the end of the socket."""
-        if not self._unsent:
-            return
         data, self._unsent = self._unsent, b""
         try:
-            sent = self._channel.sendmsg([data], control.ancillary(descriptors))
+            sent = self._channel.sendmsg([data], control.ancillary(descriptors)) if data else 0
             if sent < len(data):
                 self._channel.sendall(data[sent:])
         except OSError:
@@ -273,9 +275,9 @@ class Zygote:
             self._stuck.discard(dead.pid)
             number = self._numbers.pop(dead.pid, None)
             if number is not None:
-                self._dead[number] = dead
+                starved = self._walls.vacate(number) and dead.status == -signal.SIGKILL
+                self._dead[number] = dead._replace(limit="memory") if starved else dead
                 self._begin_ending(number)
-                self._walls.vacate(number)
             elif not self._walls.reaped(dead.pid) and dead.pid == self._janitor:
                 self._janitor = None
                 self._send_janitor()
@@ -309,7 +311,7 @@ class Zygote:
         dead = self._dead.pop(number, None) or Reaped(self._workers[number], -signal.SIGKILL, 0)
         del self._ending[number], self._workers[number]
         self._clear_scratch(number)
-        self._send(control.Ended(number, dead.status, stuck, dead.peak))
+        self._send(control.Ended(number, dead.status, stuck, dead.peak, dead.limit))
 
     # --- scratch directories ---
 

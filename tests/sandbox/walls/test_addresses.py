@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trio_runner.sandbox.walls.addresses import group_of, remove_group
+from trio_runner.sandbox.walls.groups import remove_groups
+from trio_runner.sandbox.walls.hierarchies import own_group
 
 from .children import run
 
@@ -55,10 +56,10 @@ def test_metadata_and_own_ports_are_shut() -> None:
         try:
             found = run(CODE, *ports, base)
         finally:
-            remove_group(base)
+            remove_groups(base)
     if isinstance(found, str):
         pytest.skip(found)
-    assert not Path(group_of(base)).exists()
+    assert not Path(own_group() + base).exists()
     assert found.pop("allowed") == 0
     assert set(found.values()) == {errno.EPERM}, found
 

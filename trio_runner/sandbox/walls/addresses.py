@@ -15,9 +15,10 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 
+from .hierarchies import parent_of_groups
 from .kernel import AARCH64, MACHINE, X86_64, KernelRefused, syscall
 
-__all__ = ["group_of", "remove_abandoned_groups", "remove_group", "shut_addresses"]
+__all__ = ["shut_addresses"]
 
 _BPF = {X86_64: 321, AARCH64: 280}
 _PROG_LOAD, _PROG_ATTACH = 5, 8
@@ -40,20 +41,35 @@ _LOAD_WORD, _COPY, _MASK, _SET, _JUMP, _EXIT = 0x61, 0xBC, 0x54, 0xB7, 0x05, 0x9
 _IF_EQUAL, _IF_OTHER = 0x16, 0x56  # of the lower 32 bits
 
 
-def shut_addresses(base: str, ports: Sequence[int]) -> None:
-    """Move this process into a control group in which those addresses cannot be reached.
+def shut_addresses(base: str, ports: Sequence[int], group: str = "") -> None:
+    """Have a control group in which those addresses cannot be reached, with this process in it.
 
     Args:
-        base: path whose last part becomes the name of the group; see `remove_group`.
+        base: path whose last part becomes the name of the group; see `groups.remove_groups`.
         ports: ports of this machine that are to stay shut.
+        group: directory of one that this process is in already, or in one below it; else one is made.
 
     Raises:
         OSError: that is impossible: no root, or no control groups of version 2.
     """
     if not MACHINE:
         raise KernelRefused(38, "bpf")  # ENOSYS
-    group = group_of(base)
-    os.makedirs(group, exist_ok=True)
+    if group:
+        _attach_all(group, ports)
+        return
+    made = os.path.join(parent_of_groups(), os.path.basename(base))
+    os.makedirs(made, exist_ok=True)
+    try:
+        _attach_all(made, ports)
+        with open(f"{made}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.rmdir(made)
+        raise
+
+
+def _attach_all(group: str, ports: Sequence[int]) -> None:
     descriptor = os.open(group, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for kind, code in (
@@ -63,50 +79,8 @@ def shut_addresses(base: str, ports: Sequence[int]) -> None:
             (_SENDMSG6, _program6(ports)),
         ):
             _attach(descriptor, kind, code)
-        with open(f"{group}/cgroup.procs", "w", encoding="ascii") as file:
-            file.write("0")
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.rmdir(group)
-        raise
     finally:
         os.close(descriptor)
-
-
-def group_of(base: str) -> str:
-    """Return the path of the control group for a base, below that of this process.
-
-    Raises:
-        OSError: there are no control groups of version 2.
-    """
-    with open("/proc/self/cgroup", encoding="utf-8") as file:
-        own = next((line.strip()[3:] for line in file if line.startswith("0::")), None)
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
-        mounts = [line.split() for line in file if " - cgroup2 " in line]
-    if own is None or not mounts:
-        raise KernelRefused(2, "control groups of version 2")  # ENOENT
-    return os.path.join(mounts[0][4] + own.rstrip("/"), os.path.basename(base))
-
-
-def remove_group(base: str) -> None:
-    """Remove the control group that a process made which has ended; nothing to do if there is none."""
-    with contextlib.suppress(OSError):
-        os.rmdir(group_of(base))
-
-
-def remove_abandoned_groups(prefix: str, older_than: float) -> None:
-    """Remove the control groups of runners that were killed: old ones with nothing in them.
-
-    Args:
-        prefix: how their names begin.
-        older_than: time of day, in seconds; a younger one may be about to be moved into.
-    """
-    with contextlib.suppress(OSError):
-        parent = os.path.dirname(group_of(prefix))
-        for entry in os.scandir(parent):
-            if entry.name.startswith(prefix) and entry.stat().st_mtime < older_than:
-                with contextlib.suppress(OSError):  # somebody is in it
-                    os.rmdir(entry.path)
 
 
 def _attach(group: int, kind: int, code: bytes) -> None:

@@ -74,15 +74,21 @@ class Cells:
                 self.vacate(worker)
         return pid
 
-    def vacate(self, worker: int) -> None:
-        """Take back the cell of a dead worker. What is left in it is killed; see `is_vacant`."""
+    def vacate(self, worker: int) -> bool:
+        """Take back the cell of a dead worker. What is left in it is killed; see `is_vacant`.
+
+        Returns:
+            Whether nothing was left in it.
+        """
         keeper = self._used.pop(worker, None)
         if keeper is None or keeper not in self._namespaces:
-            return
-        if _is_empty(keeper):
+            return False
+        empty = _is_empty(keeper)
+        if empty:
             self._free.append(keeper)
         else:
             self._kill(keeper, worker)
+        return empty
 
     def is_vacant(self, worker: int) -> bool:
         """Whether nothing is left in the cell that a worker had, once it has been vacated."""

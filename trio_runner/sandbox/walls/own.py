@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..config import Limits
 from . import basics, credentials, kernel, landlock, limits, namespaces, root, seccomp, secrets
+from .groups import TaskGroups
 
 __all__ = ["OwnWalls"]
 
@@ -31,6 +32,7 @@ class OwnWalls:
         programs: programs may be started.
         own_root: this process is in a root directory of its own.
         in_cell: workers are forked into PID namespaces.
+        groups: the control groups of the workers, if there are such.
         change_user: this process is root, and its workers are not to be.
     """
 
@@ -43,6 +45,7 @@ class OwnWalls:
         programs: bool,
         own_root: bool,
         in_cell: bool,
+        groups: TaskGroups | None,
         change_user: bool,
     ) -> None:
         self._wanted = wanted
@@ -51,6 +54,7 @@ class OwnWalls:
         self._programs = programs
         self._own_root = own_root
         self._in_cell = in_cell
+        self._groups = groups
         self._change_user = change_user
         self._uncounted = 0
         self._python: list[str] = []
@@ -107,6 +111,8 @@ class OwnWalls:
                 yield name, wall
 
     def _all_steps(self, worker: int, scratch: str) -> Iterator[Step]:
+        if (groups := self._groups) is not None:
+            yield "cgroup", lambda: groups.enter(worker)
         yield "first-out-of-memory", basics.volunteer_for_oom
         if self._own_root or self._in_cell:
             yield "mount-namespace" if self._own_root else "pid-namespace", lambda: self.move(worker)

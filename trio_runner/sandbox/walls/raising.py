@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -18,6 +19,7 @@ from ..config import WALLS, SandboxConfig
 from ..policy import Policy
 from . import addresses, basics, credentials, kernel, limits, namespaces, root, secrets
 from .cells import Cells
+from .groups import TaskGroups
 from .own import OwnWalls
 from .trial import attempt
 from .visible import DEVICES, readable_paths
@@ -38,6 +40,7 @@ class Walls:
     Attributes:
         own_root: the workers have a root directory, and a scratch directory, of their own.
         cells: what workers are forked into, if there are cells.
+        groups: the control groups of the workers, if there are such.
         pid: the process id of this process for whoever started it.
     """
 
@@ -50,6 +53,7 @@ class Walls:
         self._by_user_namespace = False
         self.own_root = False
         self.cells: Cells | None = None
+        self.groups: TaskGroups | None = None
         self.pid = os.getpid()
         self._own = self._make_own()
 
@@ -77,8 +81,9 @@ class Walls:
             base: path of an empty directory.
             descriptors: those that a process left behind must close.
         """
-        self._give_up("cgroup", "not in this version")
-        self._raise("addresses", partial(addresses.shut_addresses, base, self._ports))
+        self._raise("cgroup", partial(self._divide, base))
+        unified = self.groups.unified if self.groups else ""
+        self._raise("addresses", partial(addresses.shut_addresses, base, self._ports, unified))
         self._move(base, descriptors)
         if "capabilities" in self._wanted and credentials.has_capability(credentials.CAP_SETPCAP):
             credentials.drop_bounding_set()
@@ -91,6 +96,9 @@ class Walls:
         }
         for name, wall in shared.items():
             self._raise(name, wall)
+
+    def _divide(self, base: str) -> None:
+        self.groups = TaskGroups(base, self._limits)
 
     def _raise(self, name: str, wall: Callable[[], object]) -> None:
         """Raise a wall if it is wanted; give it up if that is impossible."""
@@ -165,7 +173,7 @@ class Walls:
     # --- the workers' ---
 
     def fork(self, worker: int) -> int:
-        """Fork, like `os.fork`, into a cell if there are cells.
+        """Fork, like `os.fork`, into a cell if there are cells; with a control group set aside.
 
         Args:
             worker: number of the worker that the child is to be.
@@ -173,17 +181,37 @@ class Walls:
         Raises:
             OSError: the system refuses.
         """
-        return os.fork() if self.cells is None else self.cells.fork(worker)
+        if self.groups is not None:
+            self.groups.take(worker)
+        try:
+            return os.fork() if self.cells is None else self.cells.fork(worker)
+        except OSError:
+            if self.groups is not None:
+                self.groups.vacate(worker, empty=True)
+            raise
 
     def expect_forks(self, count: int) -> None:
         """Prepare for so many forks at once."""
         if self.cells is not None:
             self.cells.provide(count)
 
-    def vacate(self, worker: int) -> None:
-        """Take note that a worker is dead; what it left behind in its cell is killed."""
-        if self.cells is not None:
-            self.cells.vacate(worker)
+    def vacate(self, worker: int) -> bool:
+        """Take note that a worker is dead; what it left behind in its cell is killed.
+
+        Returns:
+            Whether the kernel killed something of it because it had used up its memory.
+        """
+        empty = self.cells is not None and self.cells.vacate(worker)
+        return self.groups is not None and self.groups.vacate(worker, empty=empty)
+
+    @property
+    def alarms(self) -> select.epoll | None:
+        """What becomes readable when there is something for `starving` to tell, if anything does."""
+        return None if self.groups is None else self.groups.alarms
+
+    def starving(self) -> list[int]:
+        """Return the workers that are to be ended, since the kernel kills a part of their tasks only."""
+        return [] if self.groups is None else self.groups.starving()
 
     def is_vacant(self, worker: int) -> bool:
         """Whether nothing is left in the cell of a dead worker; always so where there are no cells."""
@@ -257,6 +285,7 @@ class Walls:
             programs=self._programs,
             own_root=self.own_root,
             in_cell=self.cells is not None,
+            groups=self.groups,
             change_user=os.geteuid() == 0 and not self._by_user_namespace,
         )
 
