@@ -134,8 +134,7 @@ class Zygote:
         poll = select.poll()
         poll.register(wakeups, select.POLLIN)
         poll.register(self._channel, select.POLLIN)
-        if (alarms := self._walls.alarms) is not None:
-            poll.register(alarms, select.POLLIN)
+        self._walls.watch(poll)
         while self._open:
             self._step(poll, wakeups, min(self._ending.values(), default=None))
         poll.unregister(self._channel)
@@ -275,9 +274,8 @@ class Zygote:
             self._stuck.discard(dead.pid)
             number = self._numbers.pop(dead.pid, None)
             if number is not None:
-                starved = self._walls.vacate(number) and dead.status == -signal.SIGKILL
-                self._dead[number] = dead._replace(limit="memory") if starved else dead
                 self._begin_ending(number)
+                self._dead[number] = self._walls.vacate(number, dead)
             elif not self._walls.reaped(dead.pid) and dead.pid == self._janitor:
                 self._janitor = None
                 self._send_janitor()

@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from .. import linux
 from ..config import WALLS, SandboxConfig
 from ..policy import Policy
+from ..reaping import Reaped
 from . import addresses, basics, credentials, kernel, limits, namespaces, root, secrets
 from .cells import Cells
 from .groups import TaskGroups
@@ -195,19 +197,20 @@ class Walls:
         if self.cells is not None:
             self.cells.provide(count)
 
-    def vacate(self, worker: int) -> bool:
+    def vacate(self, worker: int, dead: Reaped) -> Reaped:
         """Take note that a worker is dead; what it left behind in its cell is killed.
 
         Returns:
-            Whether the kernel killed something of it because it had used up its memory.
+            `dead`, with the limit that the kernel killed it for, if that is why.
         """
         empty = self.cells is not None and self.cells.vacate(worker)
-        return self.groups is not None and self.groups.vacate(worker, empty=empty)
+        starved = self.groups is not None and self.groups.vacate(worker, empty=empty)
+        return dead._replace(limit="memory") if starved and dead.status == -signal.SIGKILL else dead
 
-    @property
-    def alarms(self) -> select.epoll | None:
-        """What becomes readable when there is something for `starving` to tell, if anything does."""
-        return None if self.groups is None else self.groups.alarms
+    def watch(self, poll: select.poll) -> None:
+        """Have a poll return when there is something for `starving` to tell."""
+        if self.groups is not None:
+            poll.register(self.groups.alarms, select.POLLIN)
 
     def starving(self) -> list[int]:
         """Return the workers that are to be ended, since the kernel kills a part of their tasks only."""
@@ -256,7 +259,7 @@ class Walls:
             readable = self._readable() + (list(root.ACCOUNTS) if self.own_root else [])
             self._own.prepare(readable, self._devices(), self._give_up)
             report = attempt(partial(self._rehearse_own, scratch()), fork=partial(self.fork, 0))
-            self.vacate(0)
+            self.vacate(0, Reaped(0, 0, 0))
             if not report:
                 return
             for name, why in _faults(report, self._own.names):
