@@ -13,10 +13,10 @@ import attrs
 import trio
 
 from ..protocol.raw_json import RawJson
-from ..sandbox.config import WALLS, SandboxConfig
+from ..sandbox.config import LIMIT_SETTINGS, WALLS, SandboxConfig
 from ..sandbox.policy import Policy
-from ..sandbox.walls.probes import PROBES
-from ..scheduling.outcome import Completed
+from ..sandbox.walls.probes import MEMORY_PROBE, PROBES
+from ..scheduling.outcome import Completed, Outcome, WorkerDied
 from .config import ProcessExecutorConfig
 from .contract import Executor, Job
 from .pool import open_process_executor
@@ -27,6 +27,8 @@ __all__ = ["WallReport", "WallState", "probe_walls"]
 
 # Seconds for one attempt, which takes milliseconds.
 _LIMIT = 10.0
+# Bytes that all processes of a task may take while that limit is tried: enough for Python, and soon reached.
+_MEMORY = 192 * 1024**2
 _EVERYTHING = frozenset("*")
 _LIMITS = {
     "memory": "RLIMIT_AS",
@@ -113,7 +115,7 @@ async def _attempts(config: ProcessExecutorConfig, standing: tuple[str, ...]) ->
     sandbox = dataclasses.replace(_lenient(config.sandbox), network=network)
     policy = Policy(stdlib_allow=_EVERYTHING, external_allow=_EVERYTHING, builtins_deny=frozenset())
     probing = attrs.evolve(config, sandbox=sandbox, policy=policy, preload=(), workers=1, warm=1)
-    found: dict[str, str] = {}
+    found = {"cgroup": await _use_up_memory(probing)} if "cgroup" in standing else {}
     with tempfile.NamedTemporaryFile(prefix="trio-runner-probe-") as marker:
         async with open_process_executor(probing) as executor:
             for name in standing:
@@ -128,14 +130,35 @@ async def _attempts(config: ProcessExecutorConfig, standing: tuple[str, ...]) ->
     return found
 
 
+async def _use_up_memory(probing: ProcessExecutorConfig) -> str:
+    """Return what came of a task whose processes together take more memory than it may, each of them less."""
+    limits = dataclasses.replace(probing.sandbox.limits, memory=_MEMORY)
+    probing = attrs.evolve(probing, sandbox=dataclasses.replace(probing.sandbox, limits=limits))
+    async with open_process_executor(probing) as executor:
+        outcome = await _run(executor, MEMORY_PROBE.format(processes=3, size=_MEMORY // 2))
+    if isinstance(outcome, WorkerDied) and LIMIT_SETTINGS["memory"] in outcome.description:
+        return ""
+    return _told(outcome)
+
+
 async def _attempt(executor: Executor, code: str) -> str:
+    return _told(await _run(executor, code))
+
+
+async def _run(executor: Executor, code: str) -> Outcome | None:
+    """Return how an attempt ended; None: it took too long."""
     settings = {"code": code, "nodeMode": "runOnceForAllItems", "items": []}
     with trio.move_on_after(_LIMIT):
-        outcome = await executor.run(Job("probe", "python", RawJson.of(settings)), lambda event: None)
-        if isinstance(outcome, Completed):
-            return str(json.loads(outcome.result.data))
-        return f"the attempt itself failed: {outcome}"
-    return "the attempt took too long"
+        return await executor.run(Job("probe", "python", RawJson.of(settings)), lambda event: None)
+    return None
+
+
+def _told(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "the attempt took too long"
+    if isinstance(outcome, Completed):
+        return str(json.loads(outcome.result.data))
+    return f"the attempt itself failed: {outcome}"
 
 
 def _report(

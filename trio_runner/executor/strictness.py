@@ -18,7 +18,11 @@ _REMEDIES: Mapping[str, str] = {
     "landlock": "use Linux 5.13 or newer with landlock among its security modules (boot option lsm=)",
     "seccomp": "use a kernel with seccomp filters on x86-64 or arm64",
     "user": "install Python where every user may read it, or do not start the runner as root",
-    "cgroup": "limit the memory of the runner as a whole (systemd: MemoryMax=; containers: --memory)",
+    "cgroup": (
+        "have memory and pids of a control group delegated to the runner alone (the unit of 'trio-runner"
+        " install-service' does; or systemd-run -p Delegate=yes), or limit the memory of the runner as a"
+        " whole (systemd: MemoryMax=; containers: --memory)"
+    ),
     "addresses": "start it as root with a cgroup of version 2, or set --sandbox-network deny",
 } | dict.fromkeys(
     ("user-namespace", "mount-namespace", "pid-namespace", "ipc-namespace", "network-namespace"), _NAMESPACES

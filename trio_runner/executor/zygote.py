@@ -241,25 +241,23 @@ class Zygote:
                     asked = self._due.pop(worker, now + _ANSWER_LIMIT) - _ANSWER_LIMIT
                     worker.be_born(pid, pidfd, now - asked)
             case control.ForkFailed(number, why):
-                self._bury(self._workers[number], None, f"The system could not start a process: {why}.")
-            case control.Ended(number, status, stuck, peak, limit):
+                self._bury(self._workers[number], f"The system could not start a process: {why}.")
+            case control.Ended(number, _, stuck):
                 epitaph = (
                     f"{stuck} of its processes cannot be killed: the kernel holds them." if stuck else ""
                 )
-                self._bury(self._workers[number], status, epitaph, peak or None, limit)
+                self._bury(self._workers[number], epitaph, message)
 
-    def _bury(
-        self,
-        worker: Worker,
-        exit_code: int | None,
-        epitaph: str = "",
-        peak_memory: int | None = None,
-        limit: str = "",
-    ) -> None:
+    def _bury(self, worker: Worker, epitaph: str, told: control.Ended | None = None) -> None:
         self._due.pop(worker, None)
         self._retiring.pop(worker, None)
         del self._workers[worker.number]
-        worker.end(exit_code, epitaph=epitaph, peak_memory=peak_memory, limit=limit)
+        worker.end(
+            told.status if told else None,
+            epitaph=epitaph,
+            peak_memory=told.peak or None if told else None,
+            limit=told.limit if told else "",
+        )
         self._on_ended(worker)
         if self._leaving and not self._workers:
             self._link.hang_up()
@@ -321,7 +319,7 @@ class Zygote:
     def _drop_workers(self) -> None:
         self.lost = self.lost or self._last_words()
         for worker in list(self._workers.values()):
-            self._bury(worker, None, f"The process that forks the workers was lost ({self.lost}).")
+            self._bury(worker, f"The process that forks the workers was lost ({self.lost}).")
         self._link.close()
 
 

@@ -18,6 +18,7 @@ __all__ = ["LEAF", "group_of_controller", "own_group", "parent_of_groups", "pare
 LEAF = "trio-runner"
 """Name of the group that a runner moves into so that the one above can be divided."""
 
+_OWN, _MOUNTS = "/proc/self/cgroup", "/proc/self/mountinfo"
 _NOT_FOUND = 2  # ENOENT
 
 
@@ -70,10 +71,10 @@ def parents(controllers: tuple[str, ...]) -> Iterator[str]:
 
 
 def _find(kind: str, controller: str) -> str | None:
-    with open("/proc/self/cgroup", encoding="utf-8") as file:
+    with open(_OWN, encoding="utf-8") as file:
         lines = [line.rstrip("\n").split(":", 2) for line in file]
     own = next((path for _, names, path in lines if controller in names.split(",")), None)
-    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+    with open(_MOUNTS, encoding="utf-8") as file:
         mounts = [line.split() for line in file if f" - {kind} " in line]
     for mount in mounts:
         if own is not None and (not controller or controller in mount[-1].split(",")):
@@ -83,7 +84,7 @@ def _find(kind: str, controller: str) -> str | None:
 
 def _below(mount_point: str, path: str, *, root: str) -> str | None:
     """Return where a group is found in a mount that may show a part of the tree only."""
-    if path == "/..":
+    if path.startswith("/.."):  # it lies outside of what this process may see
         return None
     if root != "/":
         if path != root and not path.startswith(f"{root}/"):

@@ -5,7 +5,7 @@ Each tries what one wall alone forbids, so it tells of that wall even if the oth
 
 from __future__ import annotations
 
-__all__ = ["PROBES"]
+__all__ = ["MEMORY_PROBE", "PROBES"]
 
 _CALL = """\
 import ctypes, os, platform
@@ -94,4 +94,27 @@ return 'no limit: ' + ', '.join(free) if free else ''""",
 
 To be formatted with ``marker`` (a path that only the runner sees), ``pid`` (the runner's process id),
 ``namespaces`` (the runner's own, by kind) and ``limits`` (names of resource limits that are to be set).
+"""
+
+MEMORY_PROBE = """\
+import os, time
+reader, writer = os.pipe()
+for _ in range({processes}):
+    if os.fork() == 0:
+        try:
+            data = bytearray({size})
+            data[::4096] = b'x' * len(range(0, len(data), 4096))
+            os.write(writer, b'x')
+            time.sleep(60)
+        finally:
+            os._exit(0)
+os.close(writer)
+held = 0
+while held < {processes} and os.read(reader, 1):
+    held += 1
+return 'its processes took {processes} times {size} bytes' if held == {processes} else 'no more than some'
+"""
+"""Takes more memory than a task may with several processes, and must not come to an end.
+
+To be formatted with ``processes`` (how many) and ``size`` (bytes that each takes).
 """
