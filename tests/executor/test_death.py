@@ -12,6 +12,7 @@ import pytest
 import trio_runner.sandbox
 from trio_runner.executor.death import describe_death
 from trio_runner.executor.worker import Worker
+from trio_runner.sandbox.config import Limits
 from trio_runner.scheduling.outcome import WorkerDied
 
 from .tasks import Keeper
@@ -52,6 +53,18 @@ def test_the_cause(worker: Worker, exit_code: int, description: str) -> None:
 
 def test_what_the_runner_knows_better(worker: Worker) -> None:
     assert die(worker, None, epitaph="It was lost.") == WorkerDied(-signal.SIGKILL, "It was lost.")
+
+
+def test_the_memory_of_all_processes_together(worker: Worker) -> None:
+    channel, stderr = worker.hand_over()
+    os.close(channel)
+    os.close(stderr)
+    worker.end(-signal.SIGKILL, limit="memory")
+    outcome = describe_death(worker, hung_up=False, limits=Limits(memory=1024**3))
+    assert outcome.description.splitlines() == [
+        "The code and the processes it started used more memory than they may.",
+        "The limit for memory is 1 GiB (TRIO_RUNNER_TASK_MEMORY).",
+    ]
 
 
 def test_hanging_up(worker: Worker) -> None:

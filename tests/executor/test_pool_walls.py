@@ -9,16 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
 from trio_runner.errors import SandboxError
 from trio_runner.executor.pool import ProcessExecutorConfig, open_process_executor
-from trio_runner.sandbox.config import SandboxConfig
+from trio_runner.sandbox.config import Limits, SandboxConfig
 from trio_runner.sandbox.walls.kernel import MACHINE
 from trio_runner.scheduling.observer import Event, WallsMissing
+from trio_runner.scheduling.outcome import WorkerDied
 
-from .tasks import DAEMON, FREE, result_of, watching
+from .tasks import DAEMON, FREE, job, result_of, watching
 
 pytestmark = [pytest.mark.process, pytest.mark.skipif(not MACHINE, reason="Linux on x86-64 or arm64")]
 
@@ -119,6 +121,49 @@ async def test_tasks_leave_nothing_to_the_next() -> None:
     code = "import os\nbefore = os.listdir('.')\nopen('left', 'w').close()\nreturn before"
     async with open_process_executor(WALLED) as executor:
         assert [await result_of(executor, code) for _ in range(4)] == [[]] * 4
+
+
+async def test_a_task_whose_processes_use_up_memory_together_ends_and_the_limit_is_named() -> None:
+    code = """
+import os, time
+reader, writer = os.pipe()
+for _ in range(4):
+    if os.fork() == 0:
+        try:
+            data = bytearray(80 * 1024**2)
+            data[::4096] = b'x' * len(range(0, len(data), 4096))
+            os.write(writer, b'x')
+            time.sleep(1000)
+        finally:
+            os._exit(0)
+os.close(writer)
+while os.read(reader, 1): pass
+"""
+    sandbox = SandboxConfig(limits=Limits(memory=192 * 1024**2))
+    async with open_process_executor(attrs.evolve(WALLED, sandbox=sandbox)) as executor:
+        assert await result_of(executor, "return 1") == 1
+        if "cgroup" not in executor._supply.current.walls:  # type: ignore[attr-defined]
+            pytest.skip("no control groups are delegated here")
+        async with trio.open_nursery() as nursery:
+            neighbour: list[object] = []
+
+            async def live() -> None:
+                neighbour.append(await result_of(executor, "import time\ntime.sleep(0.3)\nreturn 'well'"))
+
+            nursery.start_soon(live)
+            outcome = await executor.run(job(code), lambda event: None)
+        assert outcome == WorkerDied(
+            -9,
+            "The code and the processes it started used more memory than they may.\n"
+            "The limit for memory is 192 MiB (TRIO_RUNNER_TASK_MEMORY).",
+        )
+        assert neighbour == ["well"]
+        # What comes after it in the same group is not blamed.
+        killed = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+        for _ in range(4):
+            outcome = await executor.run(job(killed), lambda event: None)
+            assert isinstance(outcome, WorkerDied)
+            assert "memory than" not in outcome.description
 
 
 async def test_a_runner_that_is_killed_leaves_nothing() -> None:

@@ -4,6 +4,8 @@ The walls under test are raised inside it. It is here for the case that they do 
 switched off on purpose: a task that then kills every process it sees, or fills every disk it finds, must find
 nothing of the machine. Run as a program, it becomes the arena's first process and starts the command in it.
 
+Part of the tree of control groups is delegated to whoever runs in it, where root may do that.
+
 An unprivileged user needs a Python that it can read. Where that lies below a directory that is closed to
 others, the arena puts an open one in its place, in its own view of the file system only.
 """
@@ -23,6 +25,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from trio_runner.sandbox.walls.groups import CONTROLLERS
+from trio_runner.sandbox.walls.hierarchies import LEAF, group_of_controller, own_group
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -71,11 +76,13 @@ def main() -> None:
     """Enter an arena and run a module in it; its exit status is that of the module."""
     user, *arguments = sys.argv[1:]
     place = tempfile.mkdtemp(prefix="arena-")
+    groups = _delegate_groups(Path(place).name, user) if os.geteuid() == 0 else []
     try:
         _enter(user, place)
         first = os.fork()
     except OSError:
         Path(place).rmdir()
+        _remove_groups(groups)
         raise
     if first:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,8 +90,12 @@ def main() -> None:
         status = os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
         _call("umount2", place.encode(), _MNT_DETACH)
         Path(place).rmdir()
+        _remove_groups(groups)
         sys.exit(status if status >= 0 else 128 - status)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    for group in groups:
+        leaf = group / LEAF
+        ((leaf if leaf.is_dir() else group) / "cgroup.procs").write_text("0")
     _mount("proc", "/proc", "proc")
     with contextlib.suppress(OSError):  # numbers that no process of a task has in a namespace of its own
         Path("/proc/sys/kernel/ns_last_pid").write_text(str(_FIRST_PID))
@@ -108,6 +119,36 @@ def _enter(user: str, place: str) -> None:
         if shared.is_dir() and not any(shared in path.resolve().parents for path in (*needed, Path(place))):
             _mount("tmpfs", str(shared), "tmpfs", data=_TMPFS)
     _bring_up_network()
+
+
+def _delegate_groups(name: str, user: str) -> list[Path]:
+    """Make control groups that a user may divide; none where that is impossible."""
+    groups: list[Path] = []
+    owner = NOBODY if user == "nobody" else 0
+    with contextlib.suppress(OSError):
+        for controller in CONTROLLERS:
+            parent = group_of_controller(controller)
+            group = Path(parent or own_group(), name)
+            if group not in groups:
+                group.mkdir()
+                groups.append(group)
+            if parent is None:
+                (group.parent / "cgroup.subtree_control").write_text(f"+{controller}")
+                (group / LEAF).mkdir(exist_ok=True)
+        for group in groups:
+            for path in (group, *group.rglob("cgroup.*")):
+                os.chown(path, owner, owner)
+        return groups
+    _remove_groups(groups)
+    return []
+
+
+def _remove_groups(groups: Sequence[Path]) -> None:
+    """Remove them with those below them: whoever was in them is gone."""
+    for group in groups:
+        for below in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
+            below.rmdir()
+        group.rmdir()
 
 
 def _be_init(user: str, place: str, arguments: list[str]) -> int:

@@ -243,21 +243,17 @@ class Zygote:
             case control.ForkFailed(number, why):
                 self._bury(self._workers[number], f"The system could not start a process: {why}.")
             case control.Ended(number, _, stuck):
-                epitaph = (
-                    f"{stuck} of its processes cannot be killed: the kernel holds them." if stuck else ""
-                )
-                self._bury(self._workers[number], epitaph, message)
+                epitaph = f"{stuck} of its processes cannot be killed: the kernel holds them."
+                self._bury(self._workers[number], epitaph if stuck else "", message)
 
     def _bury(self, worker: Worker, epitaph: str, told: control.Ended | None = None) -> None:
         self._due.pop(worker, None)
         self._retiring.pop(worker, None)
         del self._workers[worker.number]
-        worker.end(
-            told.status if told else None,
-            epitaph=epitaph,
-            peak_memory=told.peak or None if told else None,
-            limit=told.limit if told else "",
-        )
+        if told is None:
+            worker.end(None, epitaph=epitaph)
+        else:
+            worker.end(told.status, epitaph=epitaph, peak_memory=told.peak or None, limit=told.limit)
         self._on_ended(worker)
         if self._leaving and not self._workers:
             self._link.hang_up()
