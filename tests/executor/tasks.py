@@ -8,7 +8,7 @@ import os
 import select
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +160,12 @@ class Watched:
 
 
 @contextmanager
-def watching(*pids: int | str) -> Iterator[list[Watched]]:
+def watching(*pids: int | str, some_may_be_gone: bool = False) -> Iterator[list[Watched]]:
     """Hold processes for a while."""
-    held = [Watched(int(pid)) for pid in pids]
+    held: list[Watched] = []
+    for pid in pids:
+        with suppress(ProcessLookupError) if some_may_be_gone else nullcontext():
+            held.append(Watched(int(pid)))
     try:
         yield held
     finally:

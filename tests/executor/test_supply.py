@@ -137,14 +137,30 @@ async def test_modules_that_are_not_fit_are_left_out_and_told_of(environment: En
     assert all("take it off the list" in why for why in troubles.seen)
 
 
-async def test_an_import_that_takes_too_long_is_given_up(environment: Environment) -> None:
-    environment.write("endless", "import time\nwhile True: time.sleep(100)")
+@pytest.fixture
+def clock() -> trio.testing.MockClock:
+    """The clock of the system, but that a test can put forward."""
+    return trio.testing.MockClock(rate=1.0)
+
+
+async def test_an_import_that_takes_too_long_is_given_up(
+    environment: Environment, clock: trio.testing.MockClock
+) -> None:
+    fifo = environment.root / "fifo"
+    os.mkfifo(fifo)
+    environment.write(
+        "endless", f"import time\nopen({str(fifo)!r}, 'w').close()\nwhile True: time.sleep(100)"
+    )
     troubles = Troubles()
-    config = environment.config("endless", "fake", start_limit=1.0)
+    config = environment.config("endless", "fake", start_limit=20.0)
     async with open_process_executor(config, observer=troubles) as executor:
-        await taken_over(executor, await result_of(executor, "import os\nreturn os.getppid()"))
+        first = await result_of(executor, "import os\nreturn os.getppid()")
+        await trio.to_thread.run_sync(fifo.read_text)  # it is being loaded
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        clock.jump(20.0)
+        await taken_over(executor, first)
         assert (await result_of(executor, WHERE))[0]
-    assert ["'endless'" in why and "takes more than 1 seconds" in why for why in troubles.seen] == [True]
+    assert ["'endless'" in why and "takes more than 20 seconds" in why for why in troubles.seen] == [True]
 
 
 async def test_reloading_brings_new_versions_and_disturbs_no_task(environment: Environment) -> None:

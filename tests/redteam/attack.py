@@ -112,7 +112,7 @@ class Attack:
     walls: tuple[str, ...] = ()
     gain: Gain | None = None
     setting: str = "free"
-    limit: float = 20.0
+    limit: float = 40.0
     finish: str = "limit"
     sequel: str = ""
     modules: bool = False

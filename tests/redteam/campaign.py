@@ -104,7 +104,10 @@ class _Range:
             if self._checked:
                 nursery.start_soon(self._be_neighbour)
             ready = attack.finish == "ready"
-            outcome, prints = await self._run(attack.code, facts, attack.limit, ready=ready)
+            # What is refused ends by itself, and on a busy machine perhaps not within a short limit.
+            refused = self._checked and attack.refused_when_checked
+            limit = max(attack.limit, _NEXT_LIMIT) if refused else attack.limit
+            outcome, prints = await self._run(attack.code, facts, limit, ready=ready)
         following = await self._next()
         sequel = None
         if attack.sequel and not self._checked:

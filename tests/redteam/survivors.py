@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 # Seconds for what is left of a task to be gone once its end has been reported.
-_GONE_WITHIN = 5.0
+_GONE_WITHIN = 10.0
 
 
 async def survivors(mark: str) -> list[str]:

@@ -73,7 +73,7 @@ def campaigns(request: pytest.FixtureRequest) -> dict[tuple[str, str], Campaign]
     return found
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 @pytest.mark.parametrize("attack", CATALOGUE, ids=lambda attack: f"{attack.family}: {attack.name}")
 def test_it_gets_nothing(

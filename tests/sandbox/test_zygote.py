@@ -105,14 +105,15 @@ def test_a_stopped_worker_is_ended(scratch: Path) -> None:
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_daemons_are_dead_before_their_worker_counts_as_ended(scratch: Path, asked: bool) -> None:
+    go = scratch.parent / "go"
+    wait = f"while not os.path.exists({str(go)!r}): time.sleep(0.005)\n"
     with one_worker(scratch) as (held, worker):
-        worker.send(DAEMON + ("time.sleep(1000)" if asked else "os._exit(4)"))
+        worker.send(DAEMON + wait + "os._exit(4)")
         frames = worker.frames()
         while (frame := next(frames))[0] is not FrameKind.PRINTED:
             pass
         daemon = os.pidfd_open(int("".join(filter(str.isdigit, frame[1].decode().partition("text")[2]))))
-        if asked:
-            held.send(control.End(worker.number))
+        held.send(control.End(worker.number)) if asked else go.touch()
         assert held.ended() == control.Ended(worker.number, -signal.SIGKILL if asked else 4)
         assert is_dead(daemon)
         os.close(daemon)

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+from trio.testing import MockClock
 
 from trio_runner.protocol import messages as m
 from trio_runner.protocol.codec import Codec
@@ -27,6 +28,12 @@ from trio_runner.transport.queued_link import QueuedLink
 DEFAULTS = LinkSettings()
 BOTH_WAYS: Codec[Any] = Codec(m.BrokerToRunner | m.RunnerToBroker)
 """Decodes what either side sends, so that one test can stand on both."""
+
+
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    """Virtual time that passes when nothing has come for a moment: the kernel may need one to deliver."""
+    return MockClock(autojump_threshold=0.01)
 
 
 @attrs.frozen

@@ -75,13 +75,6 @@ async def failure_with(start: StartRawServer, play: Play, scheme: str = "ws", **
     return error
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Resolver(trio.abc.HostnameResolver):
     """Knows no name; or, if `hangs`, never answers."""
 
@@ -101,8 +94,10 @@ class Resolver(trio.abc.HostnameResolver):
 
 
 async def test_refused() -> None:
-    port = free_port()
-    error = await failure(f"http://127.0.0.1:{port}/x")
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and not listened on: nobody else gets it
+        port = held.getsockname()[1]
+        error = await failure(f"http://127.0.0.1:{port}/x")
     assert isinstance(error, LinkLost)
     assert (
         str(error)

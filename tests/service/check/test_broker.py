@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from trio_runner.broker.config import BrokerConfig
 from trio_runner.broker.serve import BrokerHandle, serve_broker
@@ -30,12 +31,16 @@ GRANT = HttpResponse(200, b'{"data": {"token": "grant-token-1"}}')
 Answer = HttpResponse | Upgrade[m.RunnerToBroker]
 
 
-async def findings(
-    broker: str, *, token: str = TOKEN, grant: str = "", limit: float = 5.0
-) -> dict[str, Finding]:
+@pytest.fixture
+def autojump_clock() -> MockClock:
+    """Virtual time that passes when nothing has come for a moment: the kernel may need one to deliver."""
+    return MockClock(autojump_threshold=0.01)
+
+
+async def findings(broker: str, *, token: str = TOKEN, grant: str = "") -> dict[str, Finding]:
     """Check a broker; every step has one finding, in order."""
     config = RunnerConfig(
-        brokers=(broker,), auth_token=token, grant_token=grant, link=LinkSettings(connect_timeout=limit)
+        brokers=(broker,), auth_token=token, grant_token=grant, link=LinkSettings(connect_timeout=5)
     )
     found: list[Finding] = []
     with trio.fail_after(40):
@@ -127,11 +132,11 @@ class Resolver(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-async def test_name_servers_that_do_not_answer() -> None:
+async def test_name_servers_that_do_not_answer(autojump_clock: MockClock) -> None:
     trio.socket.set_custom_hostname_resolver(Resolver(hangs=True))
-    failed = failure(await findings("http://slow.invalid:5679", limit=0.1))
+    failed = failure(await findings("http://slow.invalid:5679"))
     assert failed.step == "name resolves"
-    assert "within 0.1 s" in failed.detail
+    assert "within 5 s" in failed.detail
 
 
 async def test_a_name_that_does_not_resolve() -> None:
@@ -161,14 +166,14 @@ async def test_what_does_not_speak_http() -> None:
     assert "does not speak HTTP" in failed.detail
 
 
-async def test_what_says_nothing() -> None:
+async def test_what_says_nothing(autojump_clock: MockClock) -> None:
     async def talk(stream: trio.SocketStream) -> None:
         await trio.sleep_forever()
 
     async with raw(talk) as url:
-        failed = failure(await findings(url, limit=0.3))
+        failed = failure(await findings(url))
     assert failed.step == "HTTP answers"
-    assert "did not answer within 0.3 s" in failed.detail
+    assert "did not answer within 5 s" in failed.detail
 
 
 async def test_tls_where_there_is_none() -> None:
@@ -219,11 +224,11 @@ async def test_a_proxy_that_passes_no_websockets() -> None:
     assert found["grant token"].detail == "minted"
 
 
-async def test_a_broker_that_never_registers_anybody() -> None:
+async def test_a_broker_that_never_registers_anybody(autojump_clock: MockClock) -> None:
     async with serving(talking(stay_silent)) as url:
-        failed = failure(await findings(url, limit=0.5))
+        failed = failure(await findings(url))
     assert failed.step == "registration"
-    assert "within 0.5 s" in failed.detail
+    assert "within 5 s" in failed.detail
 
 
 async def test_a_broker_that_hangs_up() -> None:

@@ -106,7 +106,7 @@ async def test_nonsense_is_answered_and_harms_nobody(path: Path, line: bytes) ->
 async def test_an_endless_line_ends_the_connection(path: Path) -> None:
     async with served(path), await trio.open_unix_socket(str(path)) as stream:
         await stream.send_all(b"x" * 10_000)
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             assert await stream.receive_some() == b""
 
 
