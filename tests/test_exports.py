@@ -18,7 +18,7 @@ PUBLIC = """
     Policy PolicyViolation PrintedOutput ProtocolError RawJson ReconfigureReport RemoteProtocolError
     RequestExpired Requester Runner RunnerConfig RunnerLost RunnerStatistics RunningTask SandboxError
     TaskCancelled TaskError TaskTimedOut TrioRunnerError UserCodeError WorkerDied __version__ open_requester
-    serve_broker serve_runner
+    divide_control_group serve_broker serve_runner
 """
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .runner.serve import Runner, serve_runner
     from .runner.statistics import RunnerStatistics
     from .sandbox.policy import Policy
+    from .sandbox.walls.delegation import divide_control_group
     from .scheduling.observer import Event, NullObserver, Observer
     from .scheduling.offers import OfferPolicy
     from .transport.link import LinkSettings
@@ -92,6 +93,7 @@ __all__ = [
     "UserCodeError",
     "WorkerDied",
     "__version__",
+    "divide_control_group",
     "open_requester",
     "serve_broker",
     "serve_runner",
@@ -130,6 +132,7 @@ _MODULES = {
     "runner.serve": ("Runner", "serve_runner"),
     "runner.statistics": ("RunnerStatistics",),
     "sandbox.policy": ("Policy",),
+    "sandbox.walls.delegation": ("divide_control_group",),
     "scheduling.observer": ("Event", "NullObserver", "Observer"),
     "scheduling.offers": ("OfferPolicy",),
     "transport.link": ("LinkSettings",),

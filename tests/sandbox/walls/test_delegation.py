@@ -31,7 +31,7 @@ with open(group + '/cgroup.procs', 'w') as file:
 os.setresuid(int(user), int(user), int(user))
 def where():
     return next(line.strip()[3:] for line in open('/proc/self/cgroup') if line.startswith('0::'))
-made = delegation.make_room()
+made = delegation.divide_control_group()
 divided = ''
 if made:
     taken = groups.TaskGroups('/trio-runner-tasks', Limits())
@@ -66,7 +66,7 @@ def group() -> Iterator[Path]:
         made.rmdir()
 
 
-def make_room(group: Path, user: int = 0) -> Any:
+def divide_control_group(group: Path, user: int = 0) -> Any:
     controller = (group / "cgroup.controllers").read_text().split()[0]
     return run(_CODE, str(group), controller, str(user))
 
@@ -83,29 +83,29 @@ def delegate_to_nobody(group: Path) -> None:
 
 def test_systemd_says_so(group: Path) -> None:
     os.setxattr(group, "user.delegate", b"1")
-    assert make_room(group) == [True, f"{own(group)}/trio-runner-tasks/0"]
+    assert divide_control_group(group) == [True, f"{own(group)}/trio-runner-tasks/0"]
     assert (group / LEAF).is_dir()
 
 
 def test_an_unprivileged_user_may_divide_it(group: Path) -> None:
     delegate_to_nobody(group)
-    assert make_room(group, 65534) == [True, f"{own(group)}/trio-runner-tasks/0"]
+    assert divide_control_group(group, 65534) == [True, f"{own(group)}/trio-runner-tasks/0"]
 
 
 def test_root_leaves_alone_what_nobody_has_given_away(group: Path) -> None:
-    assert make_room(group) == [False, own(group)]
+    assert divide_control_group(group) == [False, own(group)]
     assert not (group / LEAF).exists()
 
 
 def test_an_unprivileged_user_may_not(group: Path) -> None:
-    assert make_room(group, 65534) == [False, own(group)]
+    assert divide_control_group(group, 65534) == [False, own(group)]
 
 
 def test_a_group_with_others_in_it_is_left_alone(group: Path) -> None:
     os.setxattr(group, "user.delegate", b"1")
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         (group / "cgroup.procs").write_text(str(other.pid))
-        assert make_room(group) == [False, own(group)]
+        assert divide_control_group(group) == [False, own(group)]
         other.communicate(b"\n")
     assert not (group / LEAF).exists()
 

@@ -12,12 +12,12 @@ import os
 from .groups import CONTROLLERS
 from .hierarchies import LEAF, group_of_controller, own_group
 
-__all__ = ["make_room"]
+__all__ = ["divide_control_group"]
 
 _DELEGATED = ("user.delegate", "trusted.delegate")
 
 
-def make_room() -> bool:
+def divide_control_group() -> bool:
     """Move this process, where its control group has been delegated to it alone, into a leaf of that group.
 
     It has been if an unprivileged user may divide it, if systemd says so, or if it is all that a container

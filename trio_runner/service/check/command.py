@@ -45,7 +45,7 @@ def _check(as_document: bool, step_limit: float) -> int:
     import trio  # and the rest: only for settings that can be read
 
     from ...runner.dialer import NetworkDialer
-    from ...sandbox.walls.delegation import make_room
+    from ...sandbox.walls.delegation import divide_control_group
     from ..settings.run_config import oddities, runner_config
     from ..terminal import open_console
     from .findings import Finding, Status
@@ -53,7 +53,7 @@ def _check(as_document: bool, step_limit: float) -> int:
     from .run import check_all
 
     config = runner_config(reading, os.environ)
-    make_room()
+    divide_control_group()
     findings: list[Finding] = []
     writer = FindingsWriter(open_console(sys.stdout))
 

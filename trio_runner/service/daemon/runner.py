@@ -17,7 +17,7 @@ from ... import __version__
 from ...errors import ConfigError
 from ...runner.config import RunnerConfig
 from ...runner.serve import Runner
-from ...sandbox.walls.delegation import make_room
+from ...sandbox.walls.delegation import divide_control_group
 from ...sandbox.walls.secrets import hide_memory, wipe_secrets
 from ..error_reports import ErrorReports, ReportLabels, open_error_reports
 from ..exits import ExitCode
@@ -78,7 +78,7 @@ def _run(
     wipe_secrets(secrets)  # what the process was started with shows in /proc
     with suppress(OSError):  # not on this system
         hide_memory()
-    make_room()
+    divide_control_group()
     style = LogStyle(
         level=settings.log_level,
         format=settings.log_format,

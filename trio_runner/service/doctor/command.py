@@ -49,7 +49,7 @@ def _doctor(as_document: bool) -> int:
 
     from ...executor.config import ProcessExecutorConfig
     from ...executor.probing import probe_walls
-    from ...sandbox.walls.delegation import make_room
+    from ...sandbox.walls.delegation import divide_control_group
     from ..settings.run_config import task_policy, task_sandbox
     from ..terminal import open_console
     from .rendering import as_json, is_sound, write_table
@@ -57,7 +57,7 @@ def _doctor(as_document: bool) -> int:
     config = ProcessExecutorConfig(
         policy=task_policy(reading.settings, os.environ), sandbox=task_sandbox(reading)
     )
-    make_room()
+    divide_control_group()
     try:
         reports = trio.run(probe_walls, config)
     except KeyboardInterrupt:

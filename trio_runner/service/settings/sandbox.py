@@ -22,7 +22,7 @@ _WORDS = {
     "network": (NETWORKS, "Whether tasks have the network; auto: if a module they may import is for it."),
 }
 _KINDS: dict[str, tuple[Kind, str]] = {
-    "memory": (Size(_LEAST_MEMORY), "Memory"),
+    "memory": (Size(_LEAST_MEMORY), "Memory of each process, and of all together where there is a cgroup"),
     "cpu": (Number(0, 10**9, metavar="SECONDS"), "Seconds of processor time of each process"),
     "processes": (Number(0, 4_000_000), "Processes and threads at one time"),
     "open_files": (Number(0, 1_000_000), "Open files of each process"),
