@@ -12,6 +12,8 @@ from pathlib import Path
 
 import trio
 
+LIMIT = 50.0  # seconds in which anything here happens that need not be waited for, on a busy machine too
+
 __all__ = ["Daemon", "descendants", "run_daemon", "wait_until_gone"]
 
 
@@ -40,7 +42,7 @@ class Daemon:
 
     async def wait_for_line(self, text: str) -> str:
         """Wait until a line with this text has been printed, and return it."""
-        with trio.fail_after(20):
+        with trio.fail_after(LIMIT):
             while not (found := [line for line in self.lines if text in line]):
                 assert self._closed_streams < 2, f"ended without printing {text!r}: {self.lines}"
                 await self._news.park()
@@ -48,7 +50,7 @@ class Daemon:
 
     async def wait_for_output_to_end(self) -> None:
         """Wait until both output streams are closed, by the daemon and everything it has started."""
-        with trio.fail_after(20):
+        with trio.fail_after(LIMIT):
             while self._closed_streams < 2:
                 await self._news.park()
 
@@ -125,7 +127,7 @@ def watch(pids: list[int]) -> Iterator[list[int]]:
             os.close(descriptor)
 
 
-async def wait_until_gone(descriptors: list[int], *, seconds: float = 15) -> None:
+async def wait_until_gone(descriptors: list[int], *, seconds: float = LIMIT) -> None:
     """Wait until every watched process has ended."""
     with trio.fail_after(seconds):
         for descriptor in descriptors:

@@ -77,8 +77,8 @@ class Fleet:
                 await self._serve_until_killed(number, daemon)
 
     async def _serve_until_killed(self, number: int, daemon: Daemon) -> None:
+        await self._kill[number].wait()  # set already if the kill was due while there was no runner
         self._kill[number] = trio.Event()
-        await self._kill[number].wait()
         self._tally.processes_killed_with_them += await kill_with_descendants_watched(daemon)
         self._tally.kills += 1
 
@@ -117,11 +117,11 @@ async def open_broker() -> AsyncIterator[BrokerHandle]:
 
 
 @pytest.mark.process
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(420)
 async def test_every_request_ends_once_while_runners_are_killed() -> None:
     tally = Tally()
     share = TASKS // REQUESTERS
-    with trio.fail_after(200):
+    with trio.fail_after(400):
         async with open_broker() as broker, trio.open_nursery() as fleet_nursery:
             fleet = Fleet(broker, tally)
             for number in range(RUNNERS):
