@@ -121,6 +121,13 @@ async def zygote_at_rest(executor: Any) -> None:
     worker.release()
 
 
+async def let_time_pass(clock: trio.testing.MockClock, seconds: float) -> None:
+    """Put the clock forward whenever nothing happens, until cancelled: a time limit may be yet to begin."""
+    while True:
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        clock.jump(seconds)
+
+
 class Keeper:
     """Stands in for the zygote of a worker, and remembers what it was asked."""
 

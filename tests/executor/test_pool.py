@@ -26,6 +26,7 @@ from .tasks import (
     children_of,
     is_there,
     job,
+    let_time_pass,
     open_descriptors,
     result_of,
     state_of,
@@ -413,13 +414,14 @@ async def test_an_interpreter_that_never_answers(tmp_path: Path, mock_clock: tri
 
     async def let_time_pass_once_started() -> None:
         pids.append((await trio.Path(tmp_path / "pid").read_text()).strip())
-        mock_clock.jump(20)
+        await let_time_pass(mock_clock, 20)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(let_time_pass_once_started)
         with pytest.raises(ConfigError, match=r"was not ready within 20 seconds"):
             async with open_process_executor(ProcessExecutorConfig(python=python, start_limit=20)):
                 raise AssertionError
+        nursery.cancel_scope.cancel()
     assert not is_there(pids[0])
 
 

@@ -155,7 +155,7 @@ async def test_an_import_that_takes_too_long_is_given_up(
     config = environment.config("endless", "fake", start_limit=20.0)
     async with open_process_executor(config, observer=troubles) as executor:
         first = await result_of(executor, "import os\nreturn os.getppid()")
-        await trio.to_thread.run_sync(fifo.read_text)  # it is being loaded
+        await trio.to_thread.run_sync(fifo.read_text)  # it is being loaded, which was told before
         await trio.testing.wait_all_tasks_blocked(0.01)
         clock.jump(20.0)
         await taken_over(executor, first)

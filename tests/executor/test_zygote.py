@@ -18,7 +18,7 @@ from trio_runner.executor.worker import Worker
 from trio_runner.executor.zygote import start_zygote
 from trio_runner.sandbox.policy import Policy
 
-from .tasks import is_there, open_descriptors, result_of, watching
+from .tasks import is_there, let_time_pass, open_descriptors, result_of, watching
 
 pytestmark = pytest.mark.process
 
@@ -65,13 +65,13 @@ async def test_a_zygote_that_hangs_up_but_stays(tmp_path: Path, mock_clock: trio
 
     async def let_time_pass_once_it_has_hung_up() -> None:
         pids.append((await trio.Path(tmp_path / "pid").read_text()).strip())
-        await trio.testing.wait_all_tasks_blocked()
-        mock_clock.jump(config.start_limit)
+        await let_time_pass(mock_clock, config.start_limit)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(let_time_pass_once_it_has_hung_up)
         with pytest.raises(ConfigError, match=f"was not ready within {config.start_limit:g} seconds"):
             await start_zygote(config, ignore)
+        nursery.cancel_scope.cancel()
     assert not is_there(pids[0])
 
 
