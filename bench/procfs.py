@@ -63,12 +63,8 @@ def descendants(pid: int) -> list[int]:
 
 
 def zygotes(runner: int) -> list[int]:
-    """Return the processes of a runner's zygote: where it has a PID namespace, one stays outside to wait."""
-    children = _children()
-    found = children.get(runner, [])[:1]
-    if found and len(inside := children.get(found[0], [])) == 1 and children.get(inside[0]):
-        found = [*found, *inside]
-    return found
+    """Return the processes that fork a runner's workers."""
+    return _children().get(runner, [])[:1]
 
 
 def zombies(pids: Iterable[int]) -> int:

@@ -5,6 +5,8 @@ The other tests of the pool run without walls, which is how it is where nothing 
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +22,7 @@ from trio_runner.sandbox.walls.kernel import MACHINE
 from trio_runner.scheduling.observer import Event, WallsMissing
 from trio_runner.scheduling.outcome import WorkerDied
 
-from .tasks import DAEMON, FREE, job, result_of, watching
+from .tasks import DAEMON, FREE, children_of, job, result_of, watching
 
 pytestmark = [pytest.mark.process, pytest.mark.skipif(not MACHINE, reason="Linux on x86-64 or arm64")]
 
@@ -115,6 +117,27 @@ async def test_a_daemon_ends_with_its_task_and_the_next_task_is_alone() -> None:
                 executor, "import os\nreturn sorted(name for name in os.listdir('/proc') if name.isdecimal())"
             )
             assert len(seen) == 2  # itself, and the keeper of its cell
+
+
+async def test_the_zygote_is_a_child_of_the_runner_and_all_cells_end_with_it() -> None:
+    me = os.getpid()
+    async with open_process_executor(WALLED) as executor:
+        assert await result_of(executor, "return 1") == 1
+        zygote = executor._supply.current  # type: ignore[attr-defined]
+        if "pid-namespace" not in zygote.walls:
+            pytest.skip("no PID namespaces here")
+        assert zygote.pid in children_of(me)
+        assert zygote._spawned.started.pid not in children_of(me)  # it has ended and was waited for
+        below = children_of(zygote.pid)
+        assert below  # keepers and workers
+        with watching(zygote.pid, *below) as processes:
+            os.kill(zygote.pid, signal.SIGKILL)
+            for process in processes:
+                await process.wait_dead()
+        assert await result_of(executor, "return 2") == 2
+        assert "ended by SIGKILL" in zygote.lost
+        successor = executor._supply.current.pid  # type: ignore[attr-defined]
+    assert not {zygote.pid, successor} & set(children_of(me))
 
 
 async def test_tasks_leave_nothing_to_the_next() -> None:

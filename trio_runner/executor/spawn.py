@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,7 @@ import trio
 from ..errors import ConfigError
 from ..sandbox.scratch import remove_tree
 from ..sandbox.walls.groups import kill_groups, remove_groups
+from ..sandbox.walls.namespaces import MOVED
 from .leftovers import kill_leftovers
 from .scratch_root import clear_abandoned, make_scratch_root
 
@@ -26,6 +28,8 @@ __all__ = ["ZygoteProcess", "remove_abandoned", "spawn_zygote"]
 _EXIT_LIMIT = 5.0
 # Seconds to wait for the removal of what a killed zygote left on disk; it goes on in the background.
 _REMOVAL_LIMIT = 5.0
+# In place of an exit status.
+_NOBODY_KNOWS = 255
 # Bytes from the end of the zygote's stderr: enough for the last line of a traceback.
 _STDERR_READ = 4096
 
@@ -45,23 +49,64 @@ main(int(sys.argv[3]))
 """
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class ZygoteProcess:
     """The process of a zygote and what it was given.
 
     Attributes:
-        process: the process, leader of a session of its own.
+        started: the process that was started, leader of a session of its own. It may go on as another one.
         channel: our end of the control socket.
         stderr: file that holds what the zygote says about its own faults.
         scratch: path of the directory for its workers' scratch directories.
         scratch_lock: descriptor that marks the directory as in use.
     """
 
-    process: trio.Process
+    started: trio.Process
     channel: socket.socket
     stderr: IO[bytes]
     scratch: str
     scratch_lock: int
+    _status_of_other: int | None = attrs.field(default=None, init=False)
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status of the zygote, or minus the signal that ended it; None: nobody has seen its end."""
+        status = self.started.returncode
+        return self._status_of_other if status == MOVED else status
+
+    async def settle(self, pid: int) -> None:
+        """See to it that the process that was started is gone, if the zygote is another one by now.
+
+        Args:
+            pid: process id of the zygote, as it says itself.
+        """
+        if pid != self.started.pid:
+            await self.started.wait()  # it is about to end; without this it would stay as a zombie
+
+    async def wait(self) -> None:
+        """Wait for the end of the zygote."""
+        await self.started.wait()
+        if self.returncode is None:
+            # No number is needed to find it: in the group there is no other child of this process.
+            wait = partial(os.waitid, os.P_PGID, self.started.pid, os.WEXITED | os.WNOWAIT)
+            with suppress(ChildProcessError):  # somebody else of this application waits for all children
+                await trio.to_thread.run_sync(wait, abandon_on_cancel=True)
+            self._reap_other()
+
+    def kill(self) -> None:
+        """Kill the zygote, wherever it is; `wait` returns soon."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.started.pid, signal.SIGKILL)
+
+    def _reap_other(self) -> None:
+        if self._status_of_other is None:
+            try:
+                _, status = os.waitpid(-self.started.pid, os.WNOHANG)
+            except ChildProcessError:
+                self._status_of_other = _NOBODY_KNOWS
+            else:
+                self._status_of_other = os.waitstatus_to_exitcode(status)
 
     def last_line(self) -> str:
         """Return the last line that the zygote wrote to its stderr: of a traceback, the error."""
@@ -71,7 +116,7 @@ class ZygoteProcess:
 
     def cause_of_death(self) -> str:
         """Return what the exit code of the process tells, after it has ended."""
-        code = self.process.returncode
+        code = self.returncode
         if code is not None and code < 0:
             return f"it was ended by {signal.Signals(-code).name}"
         return f"it ended with exit status {code}"
@@ -84,11 +129,11 @@ class ZygoteProcess:
         """
         self.channel.close()
         with trio.move_on_after(_EXIT_LIMIT):
-            await self.process.wait()
-        if self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-        return self.process.returncode == 0
+            await self.wait()
+        if self.returncode is None:
+            self.kill()
+            await self.wait()
+        return self.returncode == 0
 
     async def kill_leftovers(self) -> None:
         """Find what a killed zygote's tasks left running, and kill it."""

@@ -68,7 +68,7 @@ class Zygote:
     """
 
     def __init__(self, spawned: ZygoteProcess, on_ended: Callable[[Worker], None]) -> None:
-        self.pid = spawned.process.pid
+        self.pid = spawned.started.pid
         self.walls: tuple[str, ...] = ()
         self.missing: tuple[tuple[str, str], ...] = ()
         self.alive = True
@@ -109,8 +109,8 @@ class Zygote:
                 nursery.start_soon(self._link.write)
                 await self._read(until=self._greeted)
                 nursery.cancel_scope.cancel()
-            if not self._greeted.is_set():
-                await self._spawned.process.wait()  # it has hung up: its last words are complete when it ends
+            # If it has hung up, its last words are complete when it ends.
+            await (self._spawned.settle(self.pid) if self._greeted.is_set() else self._spawned.wait())
         if self._greeted.is_set():
             return
         if self._loading:
@@ -200,7 +200,7 @@ class Zygote:
     def kill(self, why: str) -> None:
         """Give the zygote up: `serve` ends soon, and so do all workers."""
         self.lost = self.lost or why
-        self._spawned.process.kill()
+        self._spawned.kill()
 
     # --- the conversation ---
 

@@ -72,7 +72,7 @@ def main(control_descriptor: int) -> None:
     lock_directory(configure.scratch)
     policy = Policy.from_json(configure.policy)
     walls = Walls(SandboxConfig.from_json(configure.sandbox), policy)
-    walls.raise_shared(configure.scratch, (control_descriptor,))
+    walls.raise_shared(configure.scratch)
     linux.become_subreaper()
     gc.disable()
     zygote = Zygote(channel, walls, policy, configure.scratch, decoder)

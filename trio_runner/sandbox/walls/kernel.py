@@ -28,6 +28,7 @@ __all__ = [
     "add_rule",
     "address_of",
     "clone",
+    "fork_sibling",
     "keep_from_children",
     "mount",
     "pivot_root",
@@ -56,11 +57,13 @@ MACHINE = (
 )
 """The kind of processor, where its system calls are known; else empty."""
 
+_CLONE = {X86_64: 56, AARCH64: 220}
 _MADV_DONTFORK = 10
 _ADD_RULE, _PATH_BENEATH = 445, 1
 _PIVOT_ROOT = {X86_64: 155, AARCH64: 41}
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_python = ctypes.PyDLL(None, use_errno=True)  # the same, and the interpreter's; holding its lock in calls
 
 
 class KernelRefused(OSError):
@@ -121,6 +124,21 @@ def clone(function: str, stack: mmap.mmap, flags: int) -> int:
             ctypes.c_void_p(address_of(function)), ctypes.c_void_p(top), flags | signal.SIGCHLD, None
         ),
     )
+
+
+def fork_sibling() -> int:
+    """Fork, like `os.fork`, a process that is not a child of this one but another child of its parent.
+
+    Must be called in a process of one thread, which is not the first of a PID namespace.
+    """
+    _python.PyOS_BeforeFork()
+    flags = ctypes.c_ulong(CLONE_PARENT | signal.SIGCHLD)
+    pid = _python.syscall(ctypes.c_long(_CLONE[MACHINE]), flags, *[ctypes.c_long(0)] * 4)
+    error = ctypes.get_errno()
+    (_python.PyOS_AfterFork_Parent if pid else _python.PyOS_AfterFork_Child)()
+    if pid < 0:
+        raise KernelRefused(error, "clone")
+    return int(pid)
 
 
 def address_of(what: str | mmap.mmap) -> int:
@@ -199,4 +217,4 @@ def _argument(value: object) -> object:
 
 _ENOSYS = 38
 if sys.platform == "linux":
-    _libc.syscall.restype = ctypes.c_long
+    _libc.syscall.restype = _python.syscall.restype = ctypes.c_long

@@ -1,8 +1,9 @@
 """Namespaces of the zygote, which its workers inherit for nothing, and those that each worker makes.
 
-The zygote moves once into namespaces of its own. A process cannot move into a PID namespace, only its
-children can; so the process that the runner started forks the zygote proper, stays behind as its parent, and
-ends as it ends.
+The zygote moves once into namespaces of its own. A process cannot move into a PID namespace, only processes
+that it makes can be in one. So the process that the runner started makes another child of the runner, which
+is the zygote from then on, and ends. It does not stay as a parent, because it would keep a copy of every page
+that the zygote writes to.
 """
 
 from __future__ import annotations
@@ -12,13 +13,22 @@ import signal
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from .. import linux
 from . import kernel
 from .credentials import CAP_SYS_ADMIN, has_capability
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["KINDS", "become_child", "enter_namespaces", "is_privileged", "leave_user_namespace"]
+__all__ = [
+    "KINDS",
+    "MOVED",
+    "become_first",
+    "become_first_of_trial",
+    "enter_namespaces",
+    "is_privileged",
+    "leave_user_namespace",
+]
 
 KINDS = {
     "mount-namespace": kernel.CLONE_NEWNS,
@@ -27,6 +37,9 @@ KINDS = {
     "network-namespace": kernel.CLONE_NEWNET,
 }
 """The namespaces that the zygote moves into, by the walls that they are."""
+
+MOVED = 75
+"""Exit status of a process that goes on as another child of its parent, in the same process group."""
 
 # What programs in it are told the machine is called.
 _HOSTNAME = "task"
@@ -80,7 +93,19 @@ def leave_user_namespace() -> None:
     kernel.unshare(kernel.CLONE_NEWUSER)
 
 
-def become_child(descriptors: Collection[int]) -> None:
+def become_first() -> None:
+    """Return in the first process of the PID namespace, which has the parent that this process has.
+
+    This process ends with the exit status `MOVED`.
+
+    Raises:
+        KernelRefused: the kernel does.
+    """
+    if kernel.fork_sibling():
+        os._exit(MOVED)
+
+
+def become_first_of_trial(descriptors: Collection[int]) -> None:
     """Fork, and return in the child, the first process of the PID namespace. Its parent ends as it does.
 
     Args:
@@ -89,6 +114,7 @@ def become_child(descriptors: Collection[int]) -> None:
     child = os.fork()
     if child:
         _stand_by(child, descriptors)
+    linux.die_with_parent(0)
 
 
 def _stand_by(child: int, descriptors: Collection[int]) -> NoReturn:

@@ -15,7 +15,6 @@ import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from .. import linux
 from ..config import WALLS, SandboxConfig
 from ..policy import Policy
 from ..reaping import Reaped
@@ -76,17 +75,16 @@ class Walls:
 
     # --- the zygote's ---
 
-    def raise_shared(self, base: str, descriptors: tuple[int, ...]) -> None:
-        """Raise the walls that workers inherit. May return in a child of the process it was called in.
+    def raise_shared(self, base: str) -> None:
+        """Raise the walls that workers inherit. May return in another process; see `namespaces.become_first`.
 
         Args:
             base: path of an empty directory.
-            descriptors: those that a process left behind must close.
         """
         self._raise("cgroup", partial(self._divide, base))
         unified = self.groups.unified if self.groups else ""
         self._raise("addresses", partial(addresses.shut_addresses, base, self._ports, unified))
-        self._move(base, descriptors)
+        self._move(base)
         if "capabilities" in self._wanted and credentials.has_capability(credentials.CAP_SETPCAP):
             credentials.drop_bounding_set()
         if "limits" in self._wanted:
@@ -110,14 +108,14 @@ class Walls:
             except (OSError, ValueError) as exc:
                 self._give_up(name, str(exc))
 
-    def _move(self, base: str, descriptors: tuple[int, ...]) -> None:
+    def _move(self, base: str) -> None:
         """Move into as many of the wanted namespaces as the machine permits."""
         entered: frozenset[str] = frozenset()
         faults: dict[str, str] = {}
         for by_user, kinds in self._ways():
             fault = attempt(partial(self._rehearse_move, by_user, kinds, base))
             if not fault:
-                self._enter(by_user, kinds, base, descriptors)
+                self._enter(by_user, kinds, base, namespaces.become_first)
                 entered = kinds
                 break
             faults = dict.fromkeys(kinds, fault) | faults
@@ -138,7 +136,7 @@ class Walls:
     def _rehearse_move(self, by_user: bool, kinds: frozenset[str], base: str, end: int) -> None:
         """Do, in a child, what the zygote and a worker would do."""
         self._wanted -= namespaces.KINDS.keys() - kinds
-        self._enter(by_user, kinds, base, (end,))
+        self._enter(by_user, kinds, base, partial(namespaces.become_first_of_trial, (end,)))
         worker = self.fork(0)
         if worker == 0:
             try:
@@ -148,14 +146,15 @@ class Walls:
             os._exit(0)
         os.waitpid(worker, 0)
 
-    def _enter(self, by_user: bool, kinds: frozenset[str], base: str, descriptors: tuple[int, ...]) -> None:
+    def _enter(
+        self, by_user: bool, kinds: frozenset[str], base: str, become_first: Callable[[], None]
+    ) -> None:
         self._by_user_namespace = by_user
         namespaces.enter_namespaces(kinds, user=by_user)
         processes = "pid-namespace" in kinds
         if processes:
-            namespaces.become_child(descriptors)
+            become_first()
             self.pid = int(os.readlink("/proc/self"))  # as it is called outside
-            linux.die_with_parent(0)
         if "mount-namespace" in kinds:
             root.OwnRoot(base, self._readable(), self._devices(), own_processes=processes).enter()
             self.own_root = True
