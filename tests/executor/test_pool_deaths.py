@@ -156,7 +156,8 @@ PID = "import os, signal\nprint(os.getpid())\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER,
         "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 64))\n" + FOREVER,
         "os.kill(os.getpid(), signal.SIGSTOP)",
-        "import threading, time\nfor _ in 'abc': threading.Thread(target=time.sleep, args=(1000,)).start()",
+        "import threading, time\nfor _ in 'abc': threading.Thread(target=time.sleep, args=(1000,)).start()\n"
+        + FOREVER,
     ],
 )
 async def test_cancelled_means_dead(executor: Executor, stubborn: str) -> None:
