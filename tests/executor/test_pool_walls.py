@@ -179,6 +179,7 @@ while os.read(reader, 1): pass
             -9,
             "The code and the processes it started used more memory than they may.\n"
             "The limit for memory is 192 MiB (TRIO_RUNNER_TASK_MEMORY).",
+            "memory",
         )
         assert neighbour == ["well"]
         # What comes after it in the same group is not blamed.

@@ -18,6 +18,7 @@ from trio_runner.scheduling.outcome import (
     Outcome,
     TimedOut,
     WorkerDied,
+    death_cause,
     error_kind,
     reply,
 )
@@ -189,3 +190,18 @@ def test_the_kind_of_a_failure_is_its_name(kind: FailureKind) -> None:
 
 def test_the_kind_of_a_success() -> None:
     assert error_kind(Completed(RawJson.NULL)) == "completed"
+
+
+@pytest.mark.parametrize(
+    ("death", "cause"),
+    [
+        (WorkerDied(0), "exit"),
+        (WorkerDied(3), "exit"),
+        (WorkerDied(-signal.SIGKILL), "SIGKILL"),
+        (WorkerDied(-signal.SIGKILL, "", "memory"), "memory"),
+        (WorkerDied(-signal.SIGXCPU, "", "cpu"), "cpu"),
+        (WorkerDied(-250), "signal"),
+    ],
+)
+def test_what_ended_a_process_in_one_word(death: WorkerDied, cause: str) -> None:
+    assert death_cause(death) == cause

@@ -47,7 +47,7 @@ def describe_death(worker: Worker, *, hung_up: bool, limits: Limits | None = Non
         cause = "The code and the processes it started used more memory than they may."
     limit = describe(name, limits) if name and limits else ""
     parts = [worker.epitaph or cause, limit, _own_lines(worker.last_words())]
-    return WorkerDied(exit_code, "\n".join(part for part in parts if part))
+    return WorkerDied(exit_code, "\n".join(part for part in parts if part), name)
 
 
 def _own_lines(words: str) -> str:

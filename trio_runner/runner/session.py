@@ -286,7 +286,7 @@ class Session:
             raise
         kind = "no-settings" if outcome is NO_SETTINGS else error_kind(outcome)
         size = len(outcome.result) if isinstance(outcome, Completed) else 0
-        cause = death_cause(outcome.exit_code) if isinstance(outcome, WorkerDied) else ""
+        cause = death_cause(outcome) if isinstance(outcome, WorkerDied) else ""
         self._task_over(scope, kind, describe(outcome)[0], size, cause)
 
     def _on_executor_event(self, scope: TaskScope, event: ExecutorEvent) -> None:

@@ -84,10 +84,12 @@ class WorkerDied:
     Attributes:
         exit_code: what ``waitpid`` told: ≥ 0 an exit status, < 0 the negated signal number.
         description: what else is known, such as the limit that was hit; may be empty.
+        limit: name of the limit that it was killed for: ``memory`` or ``cpu``; empty: none.
     """
 
     exit_code: int
     description: str = ""
+    limit: str = ""
 
 
 Outcome = Completed | Failed | TimedOut | Cancelled | WorkerDied
@@ -151,16 +153,16 @@ def describe(outcome: Outcome) -> tuple[str, str]:
             return "Task was cancelled", "Its runner was shut down before it had finished. Run it again."
         case Cancelled():
             return "Task was cancelled", "The task was stopped before it finished, on request."
-        case WorkerDied(exit_code, description):
+        case WorkerDied(exit_code, description, _):
             return _death(exit_code), description or "The process that ran the code ended without a result."
 
 
-def death_cause(exit_code: int) -> str:
-    """Return the short name of what ended a process: ``exit``, or a signal such as ``SIGKILL``."""
-    if exit_code >= 0:
-        return "exit"
+def death_cause(death: WorkerDied) -> str:
+    """Return the short name of what ended a process: a limit, ``exit``, or a signal such as ``SIGKILL``."""
+    if death.limit or death.exit_code >= 0:
+        return death.limit or "exit"
     try:
-        return signal.Signals(-exit_code).name
+        return signal.Signals(-death.exit_code).name
     except ValueError:
         return "signal"
 

@@ -122,8 +122,8 @@ class TaskEnded:
         task_type: the type of the offer that was accepted.
         settings_after: seconds from accept to the arrival of its settings; None: they never came.
         started_after: seconds from accept until a worker had read the settings; None: none ever did.
-        cause: for ``worker-died``, what ended the process: ``exit`` or a signal such as ``SIGKILL``; else
-            empty.
+        cause: for ``worker-died``, what ended the process: a limit (``memory``, ``cpu``), ``exit`` or a
+            signal such as ``SIGKILL``; else empty.
     """
 
     broker: str

@@ -174,6 +174,14 @@ def test_a_failed_task_comes_with_a_remedy(
     assert remedy in line["remedy"]
 
 
+@pytest.mark.parametrize("cause", ["memory", "cpu"])
+def test_a_task_that_reached_a_limit_comes_with_its_setting(
+    cause: str, observer: LoggingObserver, lines: list[Any]
+) -> None:
+    observer.observe(attrs.evolve(ended("worker-died", "killed"), cause=cause))
+    assert f"TRIO_RUNNER_TASK_{cause.upper()}" in lines[0]["remedy"]
+
+
 def test_a_task_killed_at_shutdown_is_named(observer: LoggingObserver, lines: list[Any]) -> None:
     observer.observe(events.TaskStarted(BROKER, "t1", "w1", "Invoices", "n1", "Clean"))
     observer.observe(ended("shutdown", "Task was cancelled"))

@@ -139,7 +139,7 @@ class LoggingObserver:
             self._log.warning("Task killed at shutdown", **about, remedy=remedies.task_failed("shutdown"))
         else:
             level = "warning" if event.outcome in remedies.OPERATORS_MATTER else "info"
-            remedy = remedies.task_failed(event.outcome)
+            remedy = remedies.task_failed(event.outcome, event.cause)
             getattr(self._log, level)(
                 f"Task failed: {event.message}", **about, outcome=event.outcome, remedy=remedy
             )

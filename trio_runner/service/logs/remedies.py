@@ -16,6 +16,10 @@ _TASK_FAILED = {
     "shutdown": "run it again; to give running tasks longer raise N8N_RUNNERS_GRACEFUL_SHUTDOWN_TIMEOUT",
     "runner": "a fault of the runner or its machine; the line before this one tells more",
 }
+_LIMIT_REACHED = {
+    "memory": "let the code work on less at a time, or raise TRIO_RUNNER_TASK_MEMORY",
+    "cpu": "let the code do less, or raise TRIO_RUNNER_TASK_CPU",
+}
 OPERATORS_MATTER = frozenset({"timeout", "worker-died", "no-settings", "shutdown", "runner"})
 """Ends of tasks that concern the operator: the rest is for the author of the code."""
 
@@ -45,9 +49,9 @@ _LOST_TASK = {
 }
 
 
-def task_failed(outcome: str) -> str:
-    """Return what to do about the end of a task, by the names of `TaskEnded.outcome`."""
-    return _TASK_FAILED.get(outcome, "")
+def task_failed(outcome: str, cause: str = "") -> str:
+    """Return what to do about the end of a task, by the names of `TaskEnded.outcome` and its cause."""
+    return _LIMIT_REACHED.get(cause) or _TASK_FAILED.get(outcome, "")
 
 
 def rejected(reason: str) -> str:
