@@ -33,6 +33,7 @@ pytestmark = [
 MIB = 1024**2
 # Defines `taken`, in which task 7 has a group, and `where`, which tells the groups of this process.
 _START = """
+from trio_runner.sandbox import linux
 from trio_runner.sandbox.walls import groups, hierarchies
 base, controllers = sys.argv[2], sys.argv[3]
 if controllers:
@@ -50,6 +51,10 @@ def in_child(act):
     os.close(writer)
     found = os.read(reader, 9999)
     return json.loads(found or 'null'), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def reap_all():
+    # Until then those that were killed may be in the groups still.
+    while linux.children():
+        os.wait()
 taken = groups.TaskGroups(base, Limits(memory=48 * 1024**2, processes=20))
 """
 _ENTER = """
@@ -141,6 +146,7 @@ result = first, second, third, names()
 def test_processes_that_use_up_memory_together_are_told_of(base: str) -> None:
     code = """
 import select
+linux.become_subreaper()
 def act():
     taken.enter(7)
     for _ in range(3):
@@ -162,6 +168,7 @@ if not taken._trees[0].unified:  # where the kernel ends all of it, nobody needs
     starving = taken.starving()
     os.killpg(child, 9)
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+reap_all()
 result = starving, status, taken.vacate(7, empty=False), taken.vacate(7, empty=False)
 """
     starving, status, starved, again = attempted(code, base)
@@ -173,6 +180,7 @@ result = starving, status, taken.vacate(7, empty=False), taken.vacate(7, empty=F
 
 def test_the_number_of_processes_is_bounded(base: str) -> None:
     code = """
+linux.become_subreaper()
 taken.take(7)
 def acting():
     os.setsid()
@@ -195,6 +203,7 @@ def acting():
     os.waitpid(child, 0)
     return found
 result = in_child(acting)[0]
+reap_all()
 """
     assert attempted(code, base) == [11, 20]  # EAGAIN
 
