@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 import trio
@@ -18,6 +18,7 @@ import trio.testing
 
 from trio_runner.executor.contract import Executor
 from trio_runner.executor.pool import ProcessExecutorConfig, open_process_executor
+from trio_runner.executor.worker import Worker
 from trio_runner.executor.zygote import Zygote
 from trio_runner.scheduling.observer import Event, ExecutorTrouble
 from trio_runner.scheduling.outcome import Completed, Failed, WorkerDied
@@ -356,6 +357,64 @@ async def test_the_zygote_is_killed_while_idle(executor: Executor, troubles: Tro
         assert await result_of(executor, "import os\nreturn os.getppid()") != zygote
         assert not root.exists()
     assert len(troubles.seen) == 2
+
+
+async def test_tasks_are_wanted_only_while_they_can_be_begun(
+    clock: trio.testing.MockClock, executor: Executor, troubles: Troubles
+) -> None:
+    await settled(executor)
+    assert executor.available("python")
+    assert not executor.available("other")
+    supply, warm = executor._supply, executor._warm  # type: ignore[attr-defined]
+    zygote: Zygote = supply.current
+    spawn, lost = supply.start, trio.Event()
+    may_start = trio.Event()
+
+    async def start_later() -> Zygote:
+        lost.set()
+        await may_start.wait()
+        started: Zygote = await spawn()
+        return started
+
+    supply.start = start_later
+    os.kill(zygote.pid, signal.SIGKILL)
+    while not lost.is_set():
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        clock.jump(0.1)
+    while warm.any:
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert not executor.available("python")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executor.wait_available)
+        may_start.set()
+    assert executor.available("python")
+    assert await result_of(executor, "return 1") == 1
+
+
+async def test_a_fork_that_fails_is_tried_again_before_tasks_are_wanted(
+    clock: trio.testing.MockClock, executor: Executor, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await settled(executor)
+    pool: Any = executor
+    zygote: Zygote = pool._supply.current
+    fork = zygote.fork
+
+    def refuse(count: int = 1) -> list[Worker]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(zygote, "fork", refuse)
+    while pool._warm.any:
+        assert executor.available("python")
+        await result_of(executor, "return 1")
+    assert not executor.available("python")
+    assert "Too many open files" in executor.statistics().trouble
+    monkeypatch.setattr(zygote, "fork", fork)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(executor.wait_available)
+        while not executor.available("python"):
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            clock.jump(0.1)
+    assert await result_of(executor, "return 1") == 1
 
 
 async def test_a_zygote_is_replaced_even_if_descriptors_are_short_at_that_moment(

@@ -72,6 +72,20 @@ async def test_a_reload_reaches_the_executor_while_the_runner_runs(autojump_cloc
     assert stage.executor.reloads == 1
 
 
+async def test_slots_are_offered_again_once_tasks_can_be_begun(autojump_clock: MockClock) -> None:
+    stage = Stage(make_config(slots=1))
+    stage.executor.make_unavailable("python")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(stage.run)
+        await trio.sleep(60)
+        assert not any(isinstance(message, m.TaskOffer) for message in stage.broker.heard)
+        stage.executor.make_unavailable()
+        began = trio.current_time()
+        await stage.broker.hear(m.TaskOffer)
+        assert trio.current_time() == began
+        stage.runner.shut_down()
+
+
 async def test_an_idle_runner_shuts_down_at_once(autojump_clock: MockClock) -> None:
     stage = Stage(make_config())
     async with trio.open_nursery() as nursery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -564,13 +564,39 @@ async def test_a_broker_that_never_registers_is_given_up(stage: Stage, autojump_
     assert "not registered" in stage.observer.of(events.Stalled)[0].why
 
 
+async def test_what_cannot_be_begun_is_not_offered_and_that_is_no_fault_of_the_session(
+    autojump_clock: MockClock,
+) -> None:
+    stage = Stage(task_types=("python", "other"))
+    async with stage.session() as broker:
+        offers = [await broker.expect(m.TaskOffer) for _ in range(4)]
+        stage.executor.make_unavailable("python")
+        stage.executor.make_unavailable("python", "other")
+        await broker.accept("t", offers[0].offer_id)  # it was offered: it is taken, and waits
+        assert isinstance(await broker.next_reply(), m.TaskAccepted)
+        broker.link.send(m.TaskSettings("t", CODE))
+        (await stage.executor.next_run()).complete(1)
+        assert isinstance(await broker.next_reply(), m.TaskDone)
+        await trio.sleep(100)
+        await broker.expect_nothing()
+        stage.executor.make_unavailable("python")
+        stage.shared.slots_changed()
+        again = [await broker.expect(m.TaskOffer) for _ in range(2)]
+        assert {offer.task_type for offer in again} == {"other"}
+        await trio.sleep(20)
+        assert broker.loss is None
+    assert stage.observer.of(events.Stalled) == []
+
+
 class ForgetfulLedger(Ledger):
     """One with a fault: from some moment on it forgets to offer."""
 
     forgets = False
 
-    def offers_due(self, session: str, now: float) -> tuple[Offer, ...]:
-        return () if self.forgets else super().offers_due(session, now)
+    def offers_due(
+        self, session: str, now: float, *, available: Callable[[str], bool] = bool
+    ) -> tuple[Offer, ...]:
+        return () if self.forgets else super().offers_due(session, now, available=available)
 
     def next_deadline(self, session: str) -> float:
         return math.inf if self.forgets else super().next_deadline(session)

@@ -30,6 +30,10 @@ class Ailment:
         """
         self._why, self._until = why, retry_at + _RETRY_TIME
 
+    def ends_at(self, now: float) -> float:
+        """Return when the last failure will be no news any more; `math.inf`: there is none that is."""
+        return self._until if now < self._until else math.inf
+
     def now(self, zygote: ZygoteStatistics | None, now: float) -> str:
         """Say why no worker can be started; empty: nothing is known that speaks against it.
 

@@ -153,6 +153,14 @@ class Executor(Protocol):
         """
         ...
 
+    def available(self, task_type: str) -> bool:
+        """Whether a task of this type that came now would be begun. Slots are offered while that is so."""
+        ...
+
+    async def wait_available(self) -> None:
+        """Wait until a task type may be available again that was not; it may return without a reason too."""
+        ...
+
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
         ...

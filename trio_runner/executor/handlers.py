@@ -119,6 +119,14 @@ class HandlerExecutor:
         """Do nothing: handlers are part of this very process."""
         await trio.lowlevel.checkpoint()
 
+    def available(self, task_type: str) -> bool:
+        """Whether there is a handler for it."""
+        return task_type in self._handlers
+
+    async def wait_available(self) -> None:
+        """Wait forever: what a handler needs is always there."""
+        await trio.sleep_forever()
+
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
         return ExecutorStatistics(running=self._running, started=self._started)
@@ -162,6 +170,22 @@ class CombinedExecutor:
         """Have every part reload; see `Executor.reload`."""
         for part in self._parts:
             await part.reload()
+
+    def available(self, task_type: str) -> bool:
+        """Whether the part that runs this type would begin a task now."""
+        part = self._by_type.get(task_type)
+        return part is not None and part.available(task_type)
+
+    async def wait_available(self) -> None:
+        """Wait until that may be so again for one of the parts."""
+
+        async def wait_for(part: Executor) -> None:
+            await part.wait_available()
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for part in self._parts:
+                nursery.start_soon(wait_for, part)
 
     def statistics(self) -> ExecutorStatistics:
         """Return the sums over all parts."""

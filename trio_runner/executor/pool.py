@@ -12,9 +12,9 @@ next zygote (see `supply`). One task supervises all of this and nothing outlives
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import attrs
 import trio
@@ -25,10 +25,11 @@ from ..scheduling.outcome import Completed, Failed, WorkerDied
 from .ailment import Ailment
 from .approvals import Approvals
 from .config import ProcessExecutorConfig
-from .contract import Executor, ExecutorEvent, ExecutorStatistics, Job, OnEvent
+from .contract import ExecutorEvent, ExecutorStatistics, Job, OnEvent
 from .conversation import converse, read_rest
 from .death import describe_death, wait_for_end
 from .kept import KeptWorkers, Term, Workflow
+from .process_executor import ProcessExecutor
 from .reply import Approved, Reply
 from .spawn import remove_abandoned
 from .strictness import describe_missing, worth_telling
@@ -40,26 +41,6 @@ from .zygote import Zygote
 __all__ = ["ProcessExecutor", "ProcessExecutorConfig", "open_process_executor"]
 
 _NOBODY: Observer = NullObserver()
-
-
-class ProcessExecutor(Executor, Protocol):
-    """An `Executor` with processes, which can be told to work by another configuration."""
-
-    async def reconfigure(self, config: ProcessExecutorConfig, *, afresh: bool = False) -> None:
-        """Have later tasks run by another configuration. Running tasks are not touched and none is lost.
-
-        Args:
-            config: what differs takes effect: rules, modules and walls in workers forked from here on.
-            afresh: modules are loaded afresh even if nothing differs, as after `reload`.
-
-        Raises:
-            ConfigError: workers cannot be started with it; everything stays as it is.
-            trio.ClosedResourceError: the executor has been closed.
-
-        Cancellation:
-            The new configuration may take effect all the same.
-        """
-        ...
 
 
 @asynccontextmanager
@@ -121,6 +102,7 @@ class _Pool:
         self._deaths = 0
         self._waiting = 0
         self._ailment = Ailment()
+        self._news = trio.Event()  # workers may be had again, or not any more
 
     # --- the executor ---
 
@@ -128,6 +110,22 @@ class _Pool:
     def task_types(self) -> tuple[str, ...]:
         """The task types this executor runs."""
         return self._config.task_types
+
+    def available(self, task_type: str) -> bool:
+        """Whether a task would find a worker, or soon get one; see `Executor.available`."""
+        return task_type in self.task_types and (self._warm.any or self._can_fork())
+
+    async def wait_available(self) -> None:
+        """Wait until that may be so again; see `Executor.wait_available`."""
+        while True:
+            with trio.move_on_at(self._ailment.ends_at(trio.current_time())):
+                await self._news.wait()
+            if self._can_fork():
+                return
+
+    def _can_fork(self) -> bool:
+        """Whether there is a zygote, and nothing is known that speaks against a fork."""
+        return self._supply.ready.is_set() and math.isinf(self._ailment.ends_at(trio.current_time()))
 
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
@@ -305,6 +303,11 @@ class _Pool:
         self._ailment.note(why, self._not_before)
         self._warm.refill()
         self._observer.observe(ExecutorTrouble(why))
+        self._ring()
+
+    def _ring(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
 
     def _on_arrival(self, _zygote: Zygote) -> None:
         """Have a new zygote fork the workers that wait for a task.
@@ -314,6 +317,7 @@ class _Pool:
         self._approvals.clear()
         self._kept.end_all()
         self._warm.replace_all()
+        self._ring()
 
     # --- from the opening to the end ---
 

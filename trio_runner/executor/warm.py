@@ -59,6 +59,11 @@ class WarmWorkers:
         """Return how many workers are ready: those that have not been forked yet do not count."""
         return sum(1 for worker in self._idle if worker.pid is not None)
 
+    @property
+    def any(self) -> bool:
+        """Whether there are some, ready or being forked."""
+        return bool(self._idle)
+
     def __contains__(self, worker: Worker) -> bool:
         """Whether a worker is one of these."""
         return worker in self._idle

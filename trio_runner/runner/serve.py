@@ -227,6 +227,7 @@ class Runner:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._announce, task_status)
             nursery.start_soon(self._end_by_rule, shared)
+            nursery.start_soon(self._offer_again, shared)
             self._lines = BrokerLines(shared, nursery, partial(self._give_up, nursery.cancel_scope))
             self._lines.serve(self.config.brokers)
             self._set_up.set()
@@ -248,6 +249,12 @@ class Runner:
     async def _announce(self, task_status: trio.TaskStatus[Runner]) -> None:
         await self._registered.wait()
         task_status.started(self)
+
+    async def _offer_again(self, shared: Shared) -> None:
+        """Offer what was held back as soon as the executor can begin tasks again."""
+        while True:
+            await shared.executor.wait_available()
+            shared.slots_changed()
 
     async def _end_by_rule(self, shared: Shared) -> None:
         event = await wait_for_exit_rule(shared, trio.current_time())

@@ -155,11 +155,11 @@ class Session:
     def offer_free_slots(self) -> None:
         """Offer every free slot that is not on offer yet, now."""
         now = trio.current_time()
-        for offer in self._shared.ledger.offers_due(self.name, now):
+        for offer in self._shared.offers_due(self.name, now):
             self._link.send(m.TaskOffer(offer.offer_id, offer.task_type, offer.valid_for_ms))
             self._watch.offered(now)
             self._shared.observe(events.OfferSent(self.broker, offer.offer_id, offer.task_type))
-        self._watch.capacity(self._shared.ledger.free > 0, now)
+        self._watch.capacity(self._shared.can_offer, now)
         self._renewal.bring_forward(self._shared.ledger.next_deadline(self.name))
         self._verdict.bring_forward(self._watch.next_deadline())
 

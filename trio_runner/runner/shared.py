@@ -14,6 +14,7 @@ from ..executor.contract import Executor
 from ..scheduling.expectations import Expectations
 from ..scheduling.ledger import Ledger
 from ..scheduling.observer import Event, Observer
+from ..scheduling.offers import Offer
 from .config import RunnerConfig
 from .dialer import Dialer
 from .statistics import ConnectionStatistics, HeldTask
@@ -100,6 +101,15 @@ class Shared:
     def observe(self, event: Event) -> None:
         """Tell the observer."""
         self.observer.observe(event)
+
+    def offers_due(self, session: str, now: float) -> tuple[Offer, ...]:
+        """Return what a session has to offer now; see `Ledger.offers_due`."""
+        return self.ledger.offers_due(session, now, available=self.executor.available)
+
+    @property
+    def can_offer(self) -> bool:
+        """Whether a slot is free and there is something that it can be offered for."""
+        return self.ledger.free > 0 and any(map(self.executor.available, self.executor.task_types))
 
     def slots_changed(self) -> None:
         """Offer what is free, in the same instant, and wake who waits for a change.

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import attrs
@@ -196,12 +196,15 @@ class Ledger:
 
     # --- offers and accepts -------------------------------------------------------------------------
 
-    def offers_due(self, session: str, now: float) -> tuple[Offer, ...]:
+    def offers_due(
+        self, session: str, now: float, *, available: Callable[[str], bool] = bool
+    ) -> tuple[Offer, ...]:
         """Drop the session's expired offers; book the new ones that its lanes are short of, to be sent now.
 
         Args:
             session: which session; for one that is closed nothing is due.
             now: current time on a monotonic clock, seconds.
+            available: whether tasks of a type can be run at present; slots are not offered to others.
         """
         found = self._sessions.get(session)
         if found is None:
@@ -212,6 +215,7 @@ class Ledger:
         due = [
             draw_offer(self._policy, task_type, now, self._new_id(), self._random)
             for task_type in found.offers.task_types
+            if available(task_type)
             for _ in range(self.free - found.offers.count(task_type))
         ]
         for offer in due:

@@ -130,6 +130,8 @@ class ScriptedExecutor:
         self._handed_out = 0
         self._begun = trio.lowlevel.ParkingLot()
         self._worker_deaths = 0
+        self._unavailable: frozenset[str] = frozenset()
+        self._availability = trio.lowlevel.ParkingLot()
 
     @property
     def task_types(self) -> tuple[str, ...]:
@@ -169,6 +171,19 @@ class ScriptedExecutor:
             await self._begun.park()
         self._handed_out += 1
         return self.runs[self._handed_out - 1]
+
+    def make_unavailable(self, *task_types: str) -> None:
+        """Be able to run all task types but these from now on."""
+        self._unavailable = frozenset(task_types)
+        self._availability.unpark_all()
+
+    def available(self, task_type: str) -> bool:
+        """Whether the test has not made it unavailable. See `Executor.available`."""
+        return task_type in self._task_types and task_type not in self._unavailable
+
+    async def wait_available(self) -> None:
+        """Wait until the test changes that. See `Executor.wait_available`."""
+        await self._availability.park()
 
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""

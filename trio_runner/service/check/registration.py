@@ -114,6 +114,14 @@ class _NoExecutor:
         """Do nothing."""
         await trio.lowlevel.checkpoint()
 
+    def available(self, task_type: str) -> bool:
+        """Whether it claims to run it."""
+        return task_type in self.task_types
+
+    async def wait_available(self) -> None:
+        """Wait forever; see `Executor.wait_available`."""
+        await trio.sleep_forever()
+
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot."""
         return ExecutorStatistics()
