@@ -26,8 +26,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from trio_runner.sandbox.walls.groups import CONTROLLERS
 from trio_runner.sandbox.walls.hierarchies import LEAF, group_of_controller, own_group
+from trio_runner.sandbox.walls.tree import CONTROLLERS
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534

@@ -23,9 +23,9 @@ pytestmark = [
 # Moves into the group, becomes who it is to be, and makes room.
 _CODE = """
 import encodings.ascii  # Python may lie in somebody's home
-from trio_runner.sandbox.walls import delegation, groups
+from trio_runner.sandbox.walls import delegation, groups, tree
 group, controller, user = sys.argv[2:5]
-delegation.CONTROLLERS = groups.CONTROLLERS = (controller,)
+delegation.CONTROLLERS = groups.CONTROLLERS = tree.CONTROLLERS = (controller,)
 with open(group + '/cgroup.procs', 'w') as file:
     file.write('0')
 os.setresuid(int(user), int(user), int(user))

@@ -81,6 +81,12 @@ def test_a_group_that_the_mount_does_not_show(system: Path) -> None:
         own_group()
 
 
+def test_a_mount_that_shows_another_part_comes_first(system: Path) -> None:
+    elsewhere = "26 23 0:24 /docker/cd /inner rw - cgroup cgroup rw,memory\n"
+    describe(system, "9:pids:/docker/ab\n4:memory:/docker/ab/c\n0::/\n", elsewhere + DOCKER)
+    assert group_of_controller("memory") == "/sys/fs/cgroup/memory/c"
+
+
 def test_a_name_with_a_space(system: Path) -> None:
     describe(system, "0::/my slice\n", NAMESPACED)
     assert own_group() == "/my groups/my slice"

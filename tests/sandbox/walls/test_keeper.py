@@ -138,3 +138,23 @@ result += [status, bool(linux.children())]
 """
     killed = "what makes process namespaces was killed"
     assert _run(code) == ["[Errno 1] not today", killed, killed, 9, False]
+
+
+def test_where_there_are_not_descriptors_for_all_of_them_none_stays() -> None:
+    code = """
+others = [os.open('/dev/null', os.O_RDONLY) for _ in range(40)]
+resource.setrlimit(resource.RLIMIT_NOFILE, (others[-1] + 4, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+try:
+    made = make_keepers(6, basics.forbid_core_dumps)
+except OSError as error:
+    made = error.strerror
+os.close(others.pop())
+statuses = []
+while linux.children():  # those that were made end
+    statuses.append(os.waitpid(-1, 0)[1] if isinstance(made, str) else os._exit(1))
+result = made, statuses, len(os.listdir('/proc/self/fd')) - len(others)
+"""
+    made, statuses, descriptors = _run(code)
+    assert made == "Too many open files"
+    assert set(statuses) == {9}
+    assert descriptors == 4  # the standard three, and that of the list

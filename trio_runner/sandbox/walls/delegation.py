@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 
-from .groups import CONTROLLERS
 from .hierarchies import LEAF, group_of_controller, own_group
+from .tree import CONTROLLERS
 
 __all__ = ["divide_control_group"]
 

@@ -78,7 +78,9 @@ def _find(kind: str, controller: str) -> str | None:
         mounts = [line.split() for line in file if f" - {kind} " in line]
     for mount in mounts:
         if own is not None and (not controller or controller in mount[-1].split(",")):
-            return _below(_unescaped(mount[4]), own, root=_unescaped(mount[3]))
+            found = _below(_unescaped(mount[4]), own, root=_unescaped(mount[3]))
+            if found is not None:
+                return found
     return None
 
 

@@ -10,6 +10,7 @@ that costs is the fork of the maker, so one makes several.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import signal
@@ -59,11 +60,15 @@ def make_keepers(count: int, prepare: Callable[[], object]) -> list[Keeper]:
                 _be_maker(theirs.fileno(), count, prepare)
         os.waitpid(maker, 0)
         ours.shutdown(socket.SHUT_RD)  # if it was killed, a keeper may hold the other end
-        answer, namespaces, _, _ = socket.recv_fds(ours, _LONGEST, count, _CLOSE_ON_EXEC)
-    if namespaces:
+        answer, namespaces, flags, _ = socket.recv_fds(ours, _LONGEST, count, _CLOSE_ON_EXEC)
+    if len(namespaces) == count:
         return list(map(Keeper, map(int, answer.split()), namespaces))
+    for namespace in namespaces:
+        os.close(namespace)
     for child in linux.children() - before:
         os.kill(child, signal.SIGKILL)
+    if flags & socket.MSG_CTRUNC:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
     raise OSError(answer.decode("utf-8", "replace") or "what makes process namespaces was killed")
 
 

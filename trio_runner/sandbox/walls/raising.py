@@ -263,6 +263,8 @@ class Walls:
                 return
             for name, why in _faults(report, self._own.names):
                 self._give_up(name, why)
+            if "cgroup" not in self._wanted:
+                self.groups = None  # no fork is to fail for want of one
             self._own.close()
         self._own = self._make_own()
 
