@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import trio
 import trio.testing
 
 import trio_runner
+from trio_runner.executor import spawn
 from trio_runner.executor.spawn import ZygoteProcess, spawn_zygote
 from trio_runner.sandbox.walls.kernel import MACHINE
 
@@ -99,3 +101,18 @@ async def test_somebody_else_who_has_waited_for_it_does_not_hold_it_up(tmp_path:
     assert not await spawned.end()
     assert not is_there(pid)
     await close(spawned, pid)
+
+
+async def test_control_groups_are_removed_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be thousands, and the kernel takes its time for each."""
+    spawned = await spawn_zygote(sys.executable)
+    threads: list[int] = []
+    for name in ("kill_groups", "remove_groups"):
+        monkeypatch.setattr(spawn, name, lambda base: threads.append(threading.get_ident()))
+    assert await spawned.end()
+    await spawned.kill_leftovers()
+    await spawned.remove_scratch()
+    spawned.close()
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+    assert not await trio.Path(spawned.scratch).exists()

@@ -137,7 +137,7 @@ class ZygoteProcess:
 
     async def kill_leftovers(self) -> None:
         """Find what a killed zygote's tasks left running, and kill it."""
-        kill_groups(self.scratch)
+        await trio.to_thread.run_sync(kill_groups, self.scratch)
         await trio.to_thread.run_sync(kill_leftovers, self.scratch)
 
     def close(self) -> None:
@@ -147,7 +147,8 @@ class ZygoteProcess:
 
     async def remove_scratch(self) -> None:
         """Remove the scratch directories if the zygote did not, and the control groups if it made some."""
-        remove_groups(self.scratch)
+        with trio.move_on_after(_REMOVAL_LIMIT):
+            await trio.to_thread.run_sync(remove_groups, self.scratch, abandon_on_cancel=True)
         if await trio.Path(self.scratch).exists():
             with trio.move_on_after(_REMOVAL_LIMIT):
                 await trio.to_thread.run_sync(remove_tree, self.scratch, abandon_on_cancel=True)
