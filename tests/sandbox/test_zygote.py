@@ -57,6 +57,13 @@ def test_it_says_hello(scratch: Path) -> None:
         assert held.hello == control.Hello(held.process.pid, ())
 
 
+def test_it_loads_nothing_that_makes_every_fork_dearer(scratch: Path) -> None:
+    with one_worker(scratch) as (_, worker):
+        worker.send("import sys\nreturn 'threading' in sys.modules")
+        (result,) = (payload for kind, payload in worker.frames() if kind is FrameKind.RESULT)
+    assert json.loads(result) is False
+
+
 def test_a_worker_performs_a_task_and_ends(scratch: Path) -> None:
     with one_worker(scratch) as (held, worker):
         worker.send("print('hi')\nreturn 1 + 1")

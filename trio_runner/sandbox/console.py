@@ -7,9 +7,9 @@ beginning and its end, for the description of a failure.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO, cast
@@ -63,7 +63,7 @@ class Console:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._lock = threading.RLock()
+        self._lock = _thread.RLock()
         self._frames: deque[bytes] = deque()
         self._sending = False
         self._closed = False

@@ -24,7 +24,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -48,7 +47,7 @@ _UNLIMITED = 4 * 1024**3
 _LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 _SIGNALS = tuple(int(number) for number in signal.valid_signals())
 # Whose global names are put back one by one.
-_MODULES = (builtins, sys, warnings, threading, tempfile)
+_MODULES = (builtins, sys, warnings, tempfile)
 
 
 class _Switch(NamedTuple):
@@ -67,7 +66,7 @@ _SWITCHES = (
     _Switch(gc.isenabled, lambda on: gc.enable() if on else gc.disable()),
     _Switch(gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
     _Switch(gc.get_debug, gc.set_debug),
-    _Switch(threading.stack_size, threading.stack_size),
+    _Switch(_thread.stack_size, _thread.stack_size),
     _Switch(socket.getdefaulttimeout, socket.setdefaulttimeout),
     _Switch(faulthandler.is_enabled, lambda on: faulthandler.enable(_STDERR) if on else None),
 )
@@ -81,12 +80,14 @@ class Renewal:
     """
 
     def __init__(self, scratch: str) -> None:
+        import threading  # in the worker, not in the zygote: see there
+
         self._scratch = scratch
         self._process = os.getpid()
         self._facts = _facts(scratch)
         self._environment = dict(os.environ)
         self._modules = dict(sys.modules)
-        self._names = [(vars(module), dict(vars(module))) for module in _MODULES]
+        self._names = [(vars(module), dict(vars(module))) for module in (*_MODULES, threading)]
         lists: tuple[Any, ...] = (
             sys.path,
             sys.argv,

@@ -6,11 +6,11 @@ same meaning instead: what it would put into our buffers nobody would ever read.
 
 from __future__ import annotations
 
+import _thread
 import abc
 import codecs
 import io
 import os
-import threading
 from collections.abc import Callable
 
 from .text import type_name
@@ -30,7 +30,7 @@ class TextOut(io.TextIOBase):
     encoding = "utf-8"
     errors = "replace"
 
-    def __init__(self, name: str, descriptor: int, lock: threading.RLock) -> None:
+    def __init__(self, name: str, descriptor: int, lock: _thread.RLock) -> None:
         self.name = name
         self._descriptor = descriptor
         self._process = os.getpid()
@@ -86,7 +86,7 @@ class Lines(TextOut):
         self,
         name: str,
         descriptor: int,
-        lock: threading.RLock,
+        lock: _thread.RLock,
         *,
         write_line: Callable[[str], None],
         limit: int,
@@ -125,7 +125,7 @@ class HeadAndTail(TextOut):
         limit: characters kept of each.
     """
 
-    def __init__(self, name: str, descriptor: int, lock: threading.RLock, *, limit: int) -> None:
+    def __init__(self, name: str, descriptor: int, lock: _thread.RLock, *, limit: int) -> None:
         super().__init__(name, descriptor, lock)
         self._limit = limit
         self._head = ""

@@ -12,9 +12,10 @@ every child that is neither a worker nor the janitor is a stray, and dies by SIG
 children become the next strays, until none is left. Only then the worker counts as ended. A process that
 the kernel holds back even from SIGKILL is waited for a limited time and reported.
 
-Forking is what it is for, so what makes a fork dear is kept away: it loads little, it has rehearsed a task so
-that its workers find everything warm, and it forks several at a time where it can, since the first it writes
-to after a fork are pages that it shares with its child and has to copy.
+Forking is what it is for, so what makes a fork dear is kept away: it loads little, and not `threading`, whose
+work in each child is a quarter of a fork. It has rehearsed a task so that its workers find everything warm.
+It forks several at a time where it can: the first it writes to after a fork are pages that it shares with its
+child and has to copy.
 
 A worker's process group is killed while its dead leader is still unreaped, so the number cannot have been
 given to anybody else. The end of the control socket, which comes even if the runner is killed, ends the
