@@ -26,7 +26,7 @@ SCENARIOS = (
     Scenario("pings", "Pings while a payload passes", measure_pings, 90, 12),
     Scenario("each-item", "Each-item mode", measure_each_item, 40, 12),
     Scenario("imports", "Tasks that import heavy modules", measure_imports, 90, 20),
-    Scenario("memory", "Memory of the runner's processes", measure_memory, 40, 12),
+    Scenario("memory", "Memory of the runner's processes", measure_memory, 110, 12),
     Scenario("start", "Start to first offer", measure_start, 60, 15),
     Scenario("many-runners", "Many runners on one broker", measure_many_runners, 90, 20),
     Scenario("soak", "Many tasks in a row", measure_soak, 200, 20),

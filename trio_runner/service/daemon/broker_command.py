@@ -39,7 +39,9 @@ def _run() -> int:
     read = partial(settings_for, BrokerSettings, "broker", ctx, dict(os.environ))
     reading = read()
     from .broker import run_broker_daemon  # trio and the rest: only for settings that can be read
+    from .memory import settle_memory
 
+    settle_memory()
     return run_broker_daemon(reading, os.environ, read)
 
 

@@ -40,8 +40,10 @@ def _run() -> int:
     ctx = click.get_current_context()
     read = partial(settings_for, RunSettings, "run", ctx, dict(os.environ))
     reading = read()
+    from .memory import settle_memory
     from .runner import run_daemon  # trio and the rest: only for settings that can be read
 
+    settle_memory()
     return run_daemon(reading, os.environ, read)
 
 
