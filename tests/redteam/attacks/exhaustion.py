@@ -67,7 +67,7 @@ MEMORY.add(
         pass
     os.close(writer)
     os.set_blocking(reader, False)
-    deadline, held = time.monotonic() + 3, 0
+    deadline, held = time.monotonic() + 15, 0
     while time.monotonic() < deadline and held < 8:
         try: data = os.read(reader, 8)
         except BlockingIOError: time.sleep(0.01)
