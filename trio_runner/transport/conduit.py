@@ -1,17 +1,20 @@
 """What trio_websocket takes for its connection.
 
 trio_websocket reads through it from the real stream, but what it sends lands in a queue that the link's one
-writer empties. So its reader never waits for a peer that does not read, and never holds up a pong.
+writer empties. So its reader never waits for a peer that does not read, and never holds up a pong. Small
+messages are taken out of what it reads, see `shortcut`.
 """
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 
 import trio
 
 from . import frames
+from .shortcut import Shortcut
 
 __all__ = ["Conduit"]
 
@@ -33,6 +36,7 @@ class Conduit(trio.abc.Stream):
         stream: the real one.
         wake: called when the queue has something to write.
         replay: bytes to receive before those of the stream.
+        shortcut: takes out what trio_websocket is not to see; None: nothing.
 
     Attributes:
         head: the first bytes that came from the stream.
@@ -43,7 +47,14 @@ class Conduit(trio.abc.Stream):
         on_finished: called once when that happens.
     """
 
-    def __init__(self, stream: trio.abc.Stream, wake: Callable[[], None], *, replay: bytes = b"") -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        wake: Callable[[], None],
+        *,
+        replay: bytes = b"",
+        shortcut: Shortcut | None = None,
+    ) -> None:
         self.head = b""
         self.last_heard = trio.current_time()
         self.unfinished = 0
@@ -53,6 +64,7 @@ class Conduit(trio.abc.Stream):
         self._stream = stream
         self._wake = wake
         self._replay = replay
+        self._shortcut = shortcut
         self._queue: deque[bytes] = deque()
         self._broken = False
         self._drained = False  # the last read took all there was
@@ -108,34 +120,50 @@ class Conduit(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive from the real stream."""
+        """Receive from the real stream what is trio_websocket's."""
         if self.finished:
             await trio.lowlevel.checkpoint()
             raise trio.ClosedResourceError
         if self._replay:
             await trio.lowlevel.checkpoint()
             data, self._replay = self._replay, b""
-            return data
-        try:
-            if self._drained and isinstance(self._stream, trio.SocketStream):
-                # Nothing is there: to try and fail would cost more than to wait.
-                await trio.lowlevel.wait_readable(self._stream.socket)
-            received = await self._stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self._finish()
-            raise
-        self._heard(received, max_bytes)
-        return received
+            return self._sifted(data)
+        while True:
+            try:
+                received = await self._receive(max_bytes)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                self._finish()
+                raise
+            self._heard(received, max_bytes)
+            rest = self._sifted(received)
+            self.unfinished += len(rest)
+            if rest or not received:
+                return rest
 
     async def aclose(self) -> None:
         """Take note that trio_websocket is done. The link closes the real stream."""
         self._finish()
         await trio.lowlevel.checkpoint()
 
+    async def _receive(self, max_bytes: int | None) -> bytes | bytearray:
+        if not self._drained or max_bytes is None or not isinstance(self._stream, trio.SocketStream):
+            return await self._stream.receive_some(max_bytes)
+        # Nothing is there: to try and fail would cost more than to wait. When there is, it is read at once.
+        while True:
+            await trio.lowlevel.wait_readable(self._stream.socket)
+            try:
+                return os.read(self._stream.socket.fileno(), max_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise trio.BrokenResourceError(f"socket connection broken: {exc}") from exc
+
+    def _sifted(self, data: bytes | bytearray) -> bytes | bytearray:
+        return data if self._shortcut is None or not data else self._shortcut.sift(data)
+
     def _heard(self, received: bytes | bytearray, max_bytes: int | None) -> None:
         self._drained = max_bytes is not None and len(received) < max_bytes
         self.last_heard = trio.current_time()
-        self.unfinished += len(received)
         if self._watched_for and self._watched_for in received:
             self._watched_for = b""
             self._on_seen()

@@ -1,7 +1,7 @@
 """WebSocket frames as this package writes them (RFC 6455, section 5). No I/O.
 
-Only writing is here. Reading, and the answers that the protocol demands to what was read, are
-trio_websocket's.
+Only writing is here. Reading, but for what `shortcut` takes out, and the answers that the protocol demands to
+what was read, are trio_websocket's.
 """
 
 from __future__ import annotations
@@ -9,10 +9,23 @@ from __future__ import annotations
 import os
 import struct
 
-__all__ = ["CLOSE", "PING", "PONG", "TEXT", "Fragments", "close_frame", "cut_reason", "frame"]
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUATION",
+    "PING",
+    "PONG",
+    "TEXT",
+    "Fragments",
+    "close_frame",
+    "cut_reason",
+    "frame",
+    "mask",
+]
 
 CONTINUATION = 0x0
 TEXT = 0x1
+BINARY = 0x2
 CLOSE = 0x8
 PING = 0x9
 PONG = 0xA
@@ -25,6 +38,8 @@ _FRAGMENT = 128 * 1024
 other tasks, pings are answered and a close gets out."""
 _XOR = tuple(bytes(byte ^ key for byte in range(256)) for key in range(256))
 """Translation tables: the fastest way to mask that needs nothing but the standard library."""
+_AS_NUMBER = 512
+"""Bytes up to which it is faster to mask a payload as one large number."""
 
 
 def frame(opcode: int, payload: bytes | memoryview, *, masked: bool, final: bool = True) -> bytes:
@@ -48,7 +63,7 @@ def frame(opcode: int, payload: bytes | memoryview, *, masked: bool, final: bool
     if not masked:
         return b"".join((header, payload))
     key = os.urandom(4)
-    return b"".join((header, key, _mask(payload, key)))
+    return b"".join((header, key, mask(payload, key)))
 
 
 def close_frame(code: int, reason: str, *, masked: bool) -> bytes:
@@ -78,7 +93,18 @@ class Fragments:
         return frame(opcode, part, masked=self._masked, final=self.finished)
 
 
-def _mask(payload: bytes | memoryview, key: bytes) -> bytearray:
+def mask(payload: bytes | memoryview, key: bytes) -> bytes | bytearray:
+    """Mask a payload, or undo that.
+
+    Args:
+        payload: what is in a frame.
+        key: four bytes.
+    """
+    length = len(payload)
+    if length <= _AS_NUMBER:
+        keys = key * (length // len(key) + 1)
+        number = int.from_bytes(payload, "big") ^ int.from_bytes(keys[:length], "big")
+        return number.to_bytes(length, "big")
     masked = bytearray(payload)
     for lane, byte in enumerate(key):
         masked[lane::4] = masked[lane::4].translate(_XOR[byte])
