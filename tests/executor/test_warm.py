@@ -201,3 +201,15 @@ async def test_under_load_nobody_rehearses(zygote: Zygote, autojump_clock: trio.
         await trio.testing.wait_all_tasks_blocked()
         assert len(zygote.workers) > 4
         assert not any(worker.prepared for worker in zygote.workers[2:])
+
+
+async def test_tasks_that_come_one_by_one_find_workers_that_have_rehearsed(
+    zygote: Zygote, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with kept(zygote, 4) as warm:
+        await trio.sleep(1)
+        for _ in range(6):
+            worker = warm.take()
+            assert worker is not None
+            assert worker.prepared
+            await trio.sleep(0.015)

@@ -42,6 +42,21 @@ def test_what_it_sent_stays_readable_after_its_end_even_if_its_end_is_held() -> 
     os.close(stderr)
 
 
+def test_a_worker_that_is_hung_up_on_can_still_be_heard() -> None:
+    worker = Worker(1, Keeper())
+    channel, stderr = worker.hand_over()
+    worker.hang_up()
+    worker.hang_up()
+    assert os.read(channel, 10) == b""
+    os.write(channel, b"last")
+    assert worker.channel.recv(10) == b"last"
+    os.close(channel)
+    os.close(stderr)
+    worker.end(0)
+    worker.release()
+    worker.hang_up()
+
+
 def test_native_output_beyond_the_pipe_is_dropped_not_waited_for() -> None:
     worker = Worker(1, Keeper())
     channel, stderr = worker.hand_over()

@@ -96,21 +96,28 @@ async def test_after_a_stop_of_this_process_the_zygote_gets_time_to_answer(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_worker_that_has_done_its_task_may_end_by_itself(mock_clock: trio.testing.MockClock) -> None:
+async def test_a_worker_that_has_done_its_task_is_hung_up_on_and_killed_only_if_it_stays(
+    mock_clock: trio.testing.MockClock,
+) -> None:
     zygote = await start_zygote(ProcessExecutorConfig(), ignore)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(zygote.serve, nothing)
         ending, staying = zygote.fork(2)
+        (last,) = zygote.fork(1)
+        last.kill()
+        await last.ended.wait()  # then the others have been born
+        assert staying.pid is not None
+        os.kill(staying.pid, signal.SIGSTOP)
         for worker in (ending, staying):
             worker.retire()
-        ending.channel.close()  # it ends because its socket does
+        mock_clock.jump(0.005)
         await ending.ended.wait()
         await trio.testing.wait_all_tasks_blocked(0.05)
         assert not staying.ended.is_set()
         mock_clock.jump(0.3)
         await staying.ended.wait()
         assert (ending.exit_code, staying.exit_code) == (0, -signal.SIGKILL)
-        for worker in (ending, staying):
+        for worker in (ending, staying, last):
             worker.release()
         nursery.cancel_scope.cancel()
 

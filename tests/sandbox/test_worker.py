@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import signal
 import socket
 import threading
@@ -14,7 +15,7 @@ import pytest
 
 from trio_runner.sandbox import control
 from trio_runner.sandbox.config import SandboxConfig
-from trio_runner.sandbox.framing import FrameKind, pack_header
+from trio_runner.sandbox.framing import HEADER, FrameKind, pack_header, unpack_header
 from trio_runner.sandbox.policy import Policy
 from trio_runner.sandbox.worker import _receive_task
 
@@ -102,6 +103,20 @@ def test_small_and_large_frames_arrive_whole(tmp_path: Path) -> None:
     with one_worker(tmp_path) as (_, worker):
         worker.send("return 'x' * 3_000_000")
         assert list(worker.frames())[-1] == (FrameKind.RESULT, b'"' + b"x" * 3_000_000 + b'"')
+
+
+def test_it_ends_only_when_it_is_hung_up_on(tmp_path: Path) -> None:
+    with one_worker(tmp_path) as (_, worker):
+        worker.send("return 1", hang_up=False)
+        with worker.channel.makefile("rb") as stream:
+            kinds = []
+            while FrameKind.RESULT not in kinds:
+                kind, length = unpack_header(stream.read(HEADER.size))
+                kinds.append(kind)
+                stream.read(length)
+        assert not select.select([worker.pidfd], [], [], 0.1)[0]
+        worker.channel.shutdown(socket.SHUT_WR)
+        assert select.select([worker.pidfd], [], [], 30)[0]
 
 
 def test_it_stands_alone(tmp_path: Path) -> None:

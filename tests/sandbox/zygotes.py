@@ -41,10 +41,12 @@ class HeldWorker:
         self.pid = 0
         self.pidfd = -1
 
-    def send(self, code: str) -> None:
-        """Send a task."""
+    def send(self, code: str, *, hang_up: bool = True) -> None:
+        """Send a task, and hang up, so that the worker ends when it has done it."""
         settings = json.dumps({"code": code, "nodeMode": "runOnceForAllItems", "items": []}).encode()
         self.channel.sendall(pack_header(FrameKind.TASK, len(settings)) + settings)
+        if hang_up:
+            self.channel.shutdown(socket.SHUT_WR)
 
     def frames(self) -> Iterator[tuple[FrameKind, bytes]]:
         """Yield frames until the worker hangs up."""

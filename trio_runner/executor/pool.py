@@ -211,7 +211,7 @@ class _Pool:
         if not worker.ended.is_set():
             self._leaving.add(worker)  # its slot is free when nothing of it is left
         if term is None:
-            worker.retire()
+            worker.retire(at_once=self._running > 1)  # then its slot will be wanted
         elif stays:
             self._kept.stay(worker, term, reply.rest)
         else:
@@ -250,6 +250,8 @@ class _Pool:
         await trio.lowlevel.checkpoint()
         while self._leaving and self._running + len(self._leaving) > self._config.workers:
             # What the last task of this slot left behind is being killed: this one is not to see it.
+            for worker in self._leaving:
+                worker.hang_up()
             await self._left.wait()
         while True:
             if self._closed:

@@ -67,6 +67,7 @@ class Worker:
         self._pid_is_ours = False
         self._pidfd: int | None = None
         self._released = False
+        self._hung_up = False
         self.prepared = False
         self.served = 0
         self.ended = trio.Event()
@@ -134,10 +135,23 @@ class Worker:
         if not self.ended.is_set():
             self.keeper.end(self)
 
-    def retire(self) -> None:
-        """Have the worker end that has done its task: most often, it does so without being asked."""
+    def retire(self, *, at_once: bool = False) -> None:
+        """Have the worker end that has done its task: it does so by itself when it is hung up on.
+
+        Args:
+            at_once: do that now, and not only when whoever waits for the result has it.
+        """
         if not self.ended.is_set():
             self.keeper.retire(self)
+            if at_once:
+                self.hang_up()
+
+    def hang_up(self) -> None:
+        """Tell the worker that nothing more will come: once it has done its task, it ends."""
+        if not self._hung_up and not self.ended.is_set():
+            self._hung_up = True
+            with contextlib.suppress(OSError):  # the other end may be gone
+                self.channel.shutdown(socket.SHUT_WR)
 
     def kill_process(self) -> None:
         """Kill the process, and its group where the kernel can, without the zygote."""

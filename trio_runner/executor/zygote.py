@@ -17,6 +17,7 @@ from ..sandbox import control
 from .config import ProcessExecutorConfig
 from .contract import ZygoteStatistics
 from .control_link import ControlLink
+from .retirement import Retirement
 from .spawn import ZygoteProcess, spawn_zygote
 from .strictness import check_walls
 from .worker import Worker
@@ -27,8 +28,6 @@ __all__ = ["UnfitModule", "Zygote", "start_zygote"]
 _ANSWER_LIMIT = 10.0
 # Seconds a timer may be late before its verdict is not trusted: this process, not the zygote, was asleep.
 _LATE = 1.0
-# Seconds for a worker that has done its task to end by itself, as it does but for foul play.
-_RETIREMENT = 0.25
 # Seconds for killed workers to die when there is no zygote to see to it.
 _DEATH_LIMIT = 5.0
 # Seconds for all clearing up together, whatever the kernel holds back.
@@ -85,9 +84,8 @@ class Zygote:
         self._workers: dict[int, Worker] = {}
         self._next_number = 0
         self._due: dict[Worker, float] = {}  # when the answer about a worker is due; oldest first
-        self._retiring: dict[Worker, float] = {}  # when a worker is to be ended; oldest first
+        self._retirement = Retirement(self.end)
         self._asked = trio.Event()  # the watch has something to watch
-        self._retired = trio.Event()
         self._greeted = trio.Event()
 
     def statistics(self) -> ZygoteStatistics:
@@ -142,7 +140,8 @@ class Zygote:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._link.write)
                 nursery.start_soon(self._watch)
-                nursery.start_soon(self._end_retired)
+                nursery.start_soon(self._retirement.hang_up)
+                nursery.start_soon(self._retirement.end_who_stays)
                 await self._read()
                 nursery.cancel_scope.cancel()
         finally:
@@ -206,14 +205,13 @@ class Zygote:
 
     def end(self, worker: Worker) -> None:
         """Have a worker and all it left behind killed."""
-        self._retiring.pop(worker, None)
+        self._retirement.remove(worker)
         self._expect(worker)
         self._link.post(control.End(worker.number))
 
     def retire(self, worker: Worker) -> None:
         """Have a worker and all it left behind killed, unless it soon ends by itself."""
-        self._retiring.setdefault(worker, trio.current_time() + _RETIREMENT)
-        self._retired.set()
+        self._retirement.add(worker)
 
     async def _read(self, until: trio.Event | None = None) -> None:
         """Take in answers until the zygote hangs up, or until an event."""
@@ -248,7 +246,7 @@ class Zygote:
 
     def _bury(self, worker: Worker, epitaph: str, told: control.Ended | None = None) -> None:
         self._due.pop(worker, None)
-        self._retiring.pop(worker, None)
+        self._retirement.remove(worker)
         del self._workers[worker.number]
         if told is None:
             worker.end(None, epitaph=epitaph)
@@ -276,17 +274,6 @@ class Zygote:
             if self._due.get(worker) == due:
                 self.kill(f"it did not answer for {_ANSWER_LIMIT:g} seconds")
                 await trio.sleep_forever()
-
-    async def _end_retired(self) -> None:
-        """Have those ended that have done their task and stay: the code sent a result by itself."""
-        while True:
-            while not self._retiring:
-                self._retired = trio.Event()
-                await self._retired.wait()
-            worker, due = next(iter(self._retiring.items()))
-            await trio.sleep_until(due)
-            if worker in self._retiring:
-                self.end(worker)
 
     # --- the end ---
 

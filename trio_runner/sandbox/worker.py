@@ -164,6 +164,13 @@ def _serve(plan: WorkerPlan) -> None:
         _serve_several(plan, channel, send, held, nonces)
     else:
         perform(held.pop(), plan.policy, send, approved=plan.approved)
+        _wait_for_hang_up(channel)
+
+
+def _wait_for_hang_up(channel: socket.socket) -> None:
+    """Let the runner go first, which has just got the result: the end of a process takes a processor."""
+    with contextlib.suppress(OSError):  # the code may have broken the socket
+        channel.recv(1)
 
 
 def _serve_several(
