@@ -69,10 +69,17 @@ async def test_order_is_kept_within_a_lane(open_pair: OpenPair) -> None:
 
 async def test_urgent_messages_overtake_bulk_that_waits(open_pair: OpenPair) -> None:
     async with open_pair() as pair:
-        pair.near.send(settings_of(1), more=True)
+        pair.near.send(settings_of(1, 5000), more=True)
         pair.near.send(settings_of(2), more=True)
         pair.near.send(accept(3))
-        assert await receive(pair.far, 3) == [accept(3), settings_of(1), settings_of(2)]
+        assert await receive(pair.far, 3) == [accept(3), settings_of(1, 5000), settings_of(2)]
+
+
+async def test_small_payloads_keep_their_place_among_urgent_messages(open_pair: OpenPair) -> None:
+    async with open_pair() as pair:
+        pair.near.send(settings_of(1), more=True)
+        pair.near.send(accept(2))
+        assert await receive(pair.far, 2) == [settings_of(1), accept(2)]
 
 
 async def test_each_message_is_handed_over_in_order_from_the_first_that_waits(open_pair: OpenPair) -> None:

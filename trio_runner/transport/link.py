@@ -3,7 +3,7 @@
 Theory of operation. One writer owns everything that is sent and is never stopped in the middle of a frame;
 `Link.send` never waits, so any code, synchronous or in a cancelled scope, may send: what the connection takes
 is written at once, the rest is queued. The queue has two lanes: short answers (accepts, rejections, offers,
-cancellations) go ahead of messages that carry payloads, and within a lane order is kept. One reader task
+cancellations) go ahead of messages that carry large payloads, and within a lane order is kept. One reader task
 drains the connection always, so that pings are answered however busy the owner of the link is. Both live in a
 nursery of the link's own that outlives its user.
 """
@@ -38,7 +38,7 @@ BULK_MESSAGES = (
     m.TaskFailure,
     m.BrokerRpcRequest,
 )
-"""Messages that carry payloads: everything else is sent ahead of them."""
+"""Messages that carry payloads: everything else is sent ahead of them if they are large."""
 
 
 @attrs.frozen

@@ -11,6 +11,9 @@ from .link import BULK_MESSAGES
 
 __all__ = ["Outbox", "Outgoing"]
 
+_SMALL = 4 * 1024
+"""Bytes up to which a payload holds others up no more than a short answer does: it keeps its place among them."""
+
 
 @attrs.frozen
 class Outgoing:
@@ -49,11 +52,15 @@ class Outbox:
         return self._put
 
     def put(self, message: object, payload: bytes) -> None:
-        """Queue a message in the lane of its class, encoded as `payload`."""
+        """Queue a message, encoded as `payload`, in the lane of its class.
+
+        One with a small payload goes with the short answers, unless it would overtake another payload.
+        """
         outgoing = Outgoing(self._put, payload)
         self._put += 1
         self._bytes += len(payload)
-        (self._bulk if isinstance(message, BULK_MESSAGES) else self._urgent).append(outgoing)
+        waits = isinstance(message, BULK_MESSAGES) and (self._bulk or len(payload) > _SMALL)
+        (self._bulk if waits else self._urgent).append(outgoing)
 
     def take(self) -> Outgoing | None:
         """Return the message to write next, None if all are taken."""
