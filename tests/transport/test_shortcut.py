@@ -168,7 +168,9 @@ def said(draw: st.DrawFn, *, masked: bool) -> Frames:
 
 @pytest.mark.parametrize("masked", [True, False])
 @given(data=st.data())
-def test_messages_stay_in_order_however_they_are_cut_and_handed_over(masked: bool, data: st.DataObject) -> None:
+def test_messages_stay_in_order_however_they_are_cut_and_handed_over(
+    masked: bool, data: st.DataObject
+) -> None:
     messages: Sequence[Frames] = data.draw(st.lists(said(masked=masked), max_size=8))
     stream = b"".join(frame for _, cut in messages for frame in cut)
     places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))

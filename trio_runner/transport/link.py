@@ -3,9 +3,9 @@
 Theory of operation. One writer owns everything that is sent and is never stopped in the middle of a frame;
 `Link.send` never waits, so any code, synchronous or in a cancelled scope, may send: what the connection takes
 is written at once, the rest is queued. The queue has two lanes: short answers (accepts, rejections, offers,
-cancellations) go ahead of messages that carry large payloads, and within a lane order is kept. One reader task
-drains the connection always, so that pings are answered however busy the owner of the link is. Both live in a
-nursery of the link's own that outlives its user.
+cancellations) go ahead of messages that carry large payloads, and within a lane order is kept. One reader
+task drains the connection always, so that pings are answered however busy the owner of the link is. Both live
+in a nursery of the link's own that outlives its user.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from .link import BULK_MESSAGES
 __all__ = ["Outbox", "Outgoing"]
 
 _SMALL = 4 * 1024
-"""Bytes up to which a payload holds others up no more than a short answer does: it keeps its place among them."""
+"""Bytes up to which a payload keeps its place among short answers: it holds them up no more than they do."""
 
 
 @attrs.frozen

@@ -2,8 +2,8 @@
 
 Theory of operation. Nearly everything that runners, brokers and requesters say arrives as small whole frames,
 a message in each. To take such a frame apart costs a few microseconds; to wake trio_websocket's reader for
-it, to parse it by wsproto and to hand the message to another task costs a hundred and two turns of the loop. So
-these frames are taken out of the stream. Whatever is not exactly such a frame goes on to trio_websocket:
+it, to parse it by wsproto and to hand the message to another task costs a hundred, and two turns of the loop.
+So these frames are taken out of the stream. Whatever is not exactly such a frame goes on to trio_websocket:
 control frames, fragments, what is large, what a read has cut in two, what breaks the protocol. So what the
 protocol demands stays decided in one place. What comes behind goes there too, until trio_websocket has handed
 over every message that it was given: so messages stay in order.
@@ -78,7 +78,7 @@ class Shortcut:
         return self._open and self._head is None and not before
 
     def _whole_message(self, data: bytes | bytearray, position: int) -> tuple[bytes, int] | None:
-        """Return the message in the frame that begins here and where it ends; None if it is not to be taken."""
+        """Return the message in the frame that begins here, and its end; None if it is not to be taken."""
         start = position + 2
         if len(data) < start or data[position] != _WHOLE_TEXT:
             return None
