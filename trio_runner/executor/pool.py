@@ -247,11 +247,11 @@ class _Pool:
 
     async def _acquire(self, workflow: Workflow | None) -> Worker:
         """Return a worker that has not been given a task, or none but of this workflow."""
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()  # whoever gets a worker waits for its reply in any case
         while self._leaving and self._running + len(self._leaving) > self._config.workers:
             # What the last task of this slot left behind is being killed: this one is not to see it.
-            for worker in self._leaving:
-                worker.hang_up()
+            for leaving in self._leaving:
+                leaving.hang_up()
             await self._left.wait()
         while True:
             if self._closed:

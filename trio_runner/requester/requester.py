@@ -221,12 +221,13 @@ class Requester:
             As in `start`.
         """
         running = RunningTask(task_type, raw_settings(settings))
-        if self._in_flight is None:
-            await trio.lowlevel.checkpoint()
-        else:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._in_flight is not None:
             await self._in_flight.acquire_on_behalf_of(running)
         try:
             with self._under_way(running):
+                # Others get their turn once the request is on its way.
+                await trio.lowlevel.cancel_shielded_checkpoint()
                 yield running
         finally:
             if self._in_flight is not None:
