@@ -125,7 +125,8 @@ async def test_a_block_that_is_cancelled_while_the_peer_reads_ends_with_a_whole_
                 await trio.sleep_forever()
         await finished.wait()
         nursery.cancel_scope.cancel()
-    assert not any(frame.final for frame in frames[:-1]), "the message was left off between two frames"
+    cut = [frame for frame in frames[:-1] if frame.opcode < CLOSE]  # on a slow machine, pings come between
+    assert not any(frame.final for frame in cut), "the message was left off between two frames"
     assert frames[-1].payload == (1001).to_bytes(2, "big")
 
 

@@ -96,9 +96,8 @@ class WebSocketLink(QueuedLink[MessageT]):
         self._stream = stream
         self._client = client
         self._life = trio.CancelScope(shield=True)
-        self._shortcut = Shortcut(
-            self._take_small, masked=not client, largest=min(_SMALL, settings.max_message)
-        )
+        largest = min(_SMALL, settings.max_message)
+        self._shortcut = Shortcut(self._take_small, masked=not client, largest=largest)
         self._conduit = Conduit(stream, self._wake, replay=replay, shortcut=self._shortcut)
         self._writer = Writer(
             stream, self._conduit, self._outbox, masked=client, on_written=self._message_written
