@@ -117,6 +117,9 @@ class WarmWorkers:
                 continue
             with trio.move_on_after(_GATHER):
                 await self._scarce.wait()
+            if self._target - len(self._idle) > 1:  # they come fast: the more are forked together, the better
+                with trio.move_on_after(_GATHER):
+                    await self._scarce.wait()
             self._below_target, self._scarce = trio.Event(), trio.Event()
             await self._wait_until_forking()
             if self._target - len(self._idle) == 1:
