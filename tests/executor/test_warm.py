@@ -24,6 +24,7 @@ class Zygote(Keeper):
         self.forked: list[int] = []
         self.workers: list[Worker] = []
         self.possible = True
+        self.busy = False  # a task is running
 
     def fork(self, count: int) -> list[Worker]:
         """Fork, at most three at a time."""
@@ -61,7 +62,7 @@ def zygote() -> Iterator[Zygote]:
 @asynccontextmanager
 async def kept(zygote: Zygote, target: int) -> AsyncIterator[WarmWorkers]:
     """Workers that are being kept, as many as there are to be."""
-    warm = WarmWorkers(target, zygote.fork, zygote.wait)
+    warm = WarmWorkers(target, zygote.fork, zygote.wait, lambda: not zygote.busy)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(warm.keep)
         warm.refill()
@@ -213,3 +214,15 @@ async def test_tasks_that_come_one_by_one_find_workers_that_have_rehearsed(
             assert worker is not None
             assert worker.prepared
             await trio.sleep(0.015)
+
+
+async def test_nobody_rehearses_while_tasks_run_one_after_another(
+    zygote: Zygote, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with kept(zygote, 4) as warm:
+        await trio.sleep(1)
+        zygote.busy = True
+        for _ in range(6):
+            assert warm.take() is not None
+            await trio.sleep(0.015)
+        assert not any(worker.prepared for worker in zygote.workers[2:])

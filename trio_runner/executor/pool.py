@@ -91,7 +91,8 @@ class _Pool:
         self._approvals = Approvals()
         self._backoff = Backoff()
         self._not_before = -float("inf")  # no fork before this time: the last ones failed
-        self._warm = WarmWorkers(config.warm_workers, self._fork, self._wait_until_forking)
+        wait, calm = self._wait_until_forking, lambda: not self._running
+        self._warm = WarmWorkers(config.warm_workers, self._fork, wait, calm)
         self._kept = KeptWorkers(config, self._on_left)
         self._leaving: set[Worker] = set()  # they have done their tasks, and something of them may be left
         self._left = trio.Event()  # one of them has gone

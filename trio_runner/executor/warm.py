@@ -3,7 +3,7 @@
 Theory of operation. What is taken is forked anew a moment later and several at a time, because each fork
 makes the zygote copy what it then writes to, and because the task that took the worker wants the processor
 first. If half of them are gone there is no such moment. In a calm moment, or if only one task came in that
-moment, the next two are told to rehearse, which makes their tasks faster by half a millisecond; all of them
+moment and is over, the next two are told to rehearse, which makes their tasks faster by half a millisecond; all of them
 would take memory, and under load it would take time that the tasks need. After a minute without a task all
 but a few end; the next task brings them back.
 """
@@ -23,6 +23,8 @@ __all__ = ["WarmWorkers"]
 
 # Seconds to wait for more to be taken, so that what is missing is forked together.
 _GATHER = 0.01
+# Seconds without a task after the last fork in which there is time to rehearse.
+_CALM = 0.02
 # Seconds without a task after which most of the workers end, and how many stay.
 _QUIET = 60.0
 _RESTING = 1
@@ -37,6 +39,7 @@ class WarmWorkers:
         target: how many to keep while tasks come.
         fork: asks for so many workers; returns those that were asked for, none if that is impossible now.
         wait_until_forking: waits until it may be possible.
+        nothing_runs: tells whether no task is running.
     """
 
     def __init__(
@@ -44,11 +47,13 @@ class WarmWorkers:
         target: int,
         fork: Callable[[int], list[Worker]],
         wait_until_forking: Callable[[], Awaitable[None]],
+        nothing_runs: Callable[[], bool],
     ) -> None:
         self._most = target
         self._target = target
         self._fork = fork
         self._wait_until_forking = wait_until_forking
+        self._nothing_runs = nothing_runs
         self._idle: deque[Worker] = deque()
         self._below_target = trio.Event()
         self._scarce = trio.Event()
@@ -122,11 +127,11 @@ class WarmWorkers:
                     await self._scarce.wait()
             self._below_target, self._scarce = trio.Event(), trio.Event()
             await self._wait_until_forking()
-            if self._target - len(self._idle) == 1:
-                self._prepare()  # one task in all that time: there is time for it
+            if self._target - len(self._idle) == 1 and self._nothing_runs():
+                self._prepare()
             while (missing := self._target - len(self._idle)) > 0 and (workers := self._fork(missing)):
                 self._idle += workers
-            self._calm_at = trio.current_time() + _GATHER
+            self._calm_at = trio.current_time() + _CALM
 
     def _use_the_calm(self) -> None:
         if trio.current_time() >= self._calm_at:
