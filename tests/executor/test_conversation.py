@@ -123,3 +123,20 @@ async def test_what_is_left_in_the_socket_can_be_read_afterwards(
     assert events == [Started(), Printed(RawJson(b"[]"), "hello")]
     read_rest(near, reply, events.append)
     assert len(events) == 2
+
+
+async def test_the_last_task_of_a_worker_is_followed_by_the_end_of_the_stream(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, far = ends
+    reply = Reply(max_result=100)
+
+    async def work() -> None:
+        assert await receive_task(far) == b"{}"
+        assert far.recv(1) == b""
+        far.send(STARTED + RESULT)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work)
+        await converse(near, b"{}", reply, nobody, last=True)
+    assert reply.outcome == Completed(RawJson(b"true"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
 import trio
 
@@ -22,7 +23,13 @@ _JOIN_LIMIT = 65536
 
 
 async def converse(
-    channel: socket.socket, settings: bytes, reply: Reply, deliver: Deliver, *, before: bytes = b""
+    channel: socket.socket,
+    settings: bytes,
+    reply: Reply,
+    deliver: Deliver,
+    *,
+    before: bytes = b"",
+    last: bool = False,
 ) -> None:
     """Send a task and take in its frames, until the reply is complete or the worker has hung up.
 
@@ -32,12 +39,16 @@ async def converse(
         reply: takes the frames; its outcome is None afterwards if the worker hung up before.
         deliver: called with what frames mean, in their order.
         before: small frames to send first.
+        last: the worker need not wait to be hung up on when it has done the task.
 
     Cancellation:
         Safe: frames not read yet stay in the socket.
     """
     rest = _send_task(channel, settings, before)
     if not rest:
+        if last:
+            with suppress(OSError):  # it has ended
+                channel.shutdown(socket.SHUT_WR)
         await _receive(channel, reply, deliver)
         return
     async with trio.open_nursery() as nursery:

@@ -90,6 +90,7 @@ class _Pool:
         self._observer = observer
         self._approvals = Approvals()
         self._backoff = Backoff()
+        self._running = 0
         self._not_before = -float("inf")  # no fork before this time: the last ones failed
         wait, calm = self._wait_until_forking, lambda: not self._running
         self._warm = WarmWorkers(config.warm_workers, self._fork, wait, calm)
@@ -98,7 +99,6 @@ class _Pool:
         self._left = trio.Event()  # one of them has gone
         self._supply = ZygoteSupply(config, observer, self._backoff, self.on_worker_ended, self._on_arrival)
         self._closed = False
-        self._running = 0
         self._started = 0
         self._deaths = 0
         self._waiting = 0
@@ -188,11 +188,10 @@ class _Pool:
             else:
                 on_event(event)
 
-        stays = False
+        stays, last = False, term is None and self._running > 1  # else its end waits for the result
         try:
-            await converse(
-                worker.channel, job.settings.data, reply, deliver, before=term.keep if term else b""
-            )
+            before = term.keep if term else b""
+            await converse(worker.channel, job.settings.data, reply, deliver, before=before, last=last)
             if reply.outcome is None:
                 hung_up = await wait_for_end(worker)
                 return describe_death(worker, hung_up=hung_up, limits=self._config.sandbox.limits)
@@ -212,7 +211,7 @@ class _Pool:
         if not worker.ended.is_set():
             self._leaving.add(worker)  # its slot is free when nothing of it is left
         if term is None:
-            worker.retire(at_once=self._running > 1)  # then its slot will be wanted
+            worker.retire()
         elif stays:
             self._kept.stay(worker, term, reply.rest)
         else:

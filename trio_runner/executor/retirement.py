@@ -3,8 +3,8 @@
 Theory of operation. The end of a process takes the processor for a millisecond or more, in a piece, and the
 kernel tends to wake whoever a worker has written to on the processor that the worker runs on. So a worker
 that has sent its result waits for us to hang up. That happens when the result has had the time to reach
-whoever asked for it, or at once if somebody wants the slot. One that stays all the same is ended: its code
-sent the result by itself.
+whoever asked for it, or at once if somebody wants the slot; under load it has happened before. One that stays
+all the same is ended: its code sent the result by itself.
 """
 
 from __future__ import annotations

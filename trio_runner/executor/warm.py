@@ -3,9 +3,9 @@
 Theory of operation. What is taken is forked anew a moment later and several at a time, because each fork
 makes the zygote copy what it then writes to, and because the task that took the worker wants the processor
 first. If half of them are gone there is no such moment. In a calm moment, or if only one task came in that
-moment and is over, the next two are told to rehearse, which makes their tasks faster by half a millisecond; all of them
-would take memory, and under load it would take time that the tasks need. After a minute without a task all
-but a few end; the next task brings them back.
+moment and is over, the next two are told to rehearse, which makes their tasks faster by half a millisecond;
+all of them would take memory, and under load it would take time that the tasks need. After a minute without a
+task all but a few end; the next task brings them back.
 """
 
 from __future__ import annotations

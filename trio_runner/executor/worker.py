@@ -135,16 +135,10 @@ class Worker:
         if not self.ended.is_set():
             self.keeper.end(self)
 
-    def retire(self, *, at_once: bool = False) -> None:
-        """Have the worker end that has done its task: it does so by itself when it is hung up on.
-
-        Args:
-            at_once: do that now, and not only when whoever waits for the result has it.
-        """
+    def retire(self) -> None:
+        """Have the worker end that has done its task: it does so by itself when it is hung up on, soon."""
         if not self.ended.is_set():
             self.keeper.retire(self)
-            if at_once:
-                self.hang_up()
 
     def hang_up(self) -> None:
         """Tell the worker that nothing more will come: once it has done its task, it ends."""
