@@ -55,15 +55,16 @@ async def test_nothing_takes_virtual_time(autojump_clock: MockClock) -> None:
 
 async def test_a_stalled_end_keeps_what_it_sends_until_it_resumes() -> None:
     runner, broker = pair()
+    large = RawJson.of("x" * 5000)
     runner.stall()
-    runner.send(m.TaskDone("t", RawJson.NULL))
+    runner.send(m.TaskDone("t", large))
     runner.send(m.TaskAccepted("t"))
     await trio.testing.wait_all_tasks_blocked()
     assert runner.statistics().queued_messages == 2
     assert broker.statistics().messages_received == 0
     runner.resume()
     assert await broker.receive() == m.TaskAccepted("t")
-    assert await broker.receive() == m.TaskDone("t", RawJson.NULL)
+    assert await broker.receive() == m.TaskDone("t", large)
 
 
 async def test_a_stalled_end_closes_only_when_it_resumes() -> None:
