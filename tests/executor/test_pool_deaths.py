@@ -406,6 +406,8 @@ async def test_a_fork_that_fails_is_tried_again_before_tasks_are_wanted(
     while pool._warm.any:
         assert executor.available("python")
         await result_of(executor, "return 1")
+    while not executor.statistics().trouble:  # what was taken is forked anew a moment later
+        await trio.testing.wait_all_tasks_blocked(0.001)
     assert not executor.available("python")
     assert "Too many open files" in executor.statistics().trouble
     monkeypatch.setattr(zygote, "fork", fork)
